@@ -1,0 +1,61 @@
+"""Decides: which arm each user gets under a budget, and what that decision is worth.
+
+A `Problem` (value and cost tables and a budget) is solved into an `Allocation`. A policy such as `TwoStage` is
+fitted on a `uplift.Campaign` and decides for new users; `evaluate` estimates what policies are worth on held-out
+users.
+
+>>> import numpy as np
+>>> from allocation import Problem, solve
+>>> value = np.array([[0.0, 5.0], [0.0, 3.0]])
+>>> cost = np.array([[0.0, 2.0], [0.0, 1.0]])
+>>> solve(Problem(value, cost, budget=2.0)).decision
+array([1, 0])
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from allocation.engine.price import solve
+    from allocation.engine.problem import Allocation, Problem, ProblemError
+    from allocation.evaluation.evaluate import evaluate
+    from allocation.policies.base import Policy
+    from allocation.policies.baselines import BestSingleArm, Nobody, OutcomeTargeting, RandomArm
+    from allocation.policies.two_stage import TwoStage
+
+# Loaded on first use: `earmark --help` must not wait for the numerical libraries.
+_HOME = {
+    "Allocation": "allocation.engine.problem",
+    "BestSingleArm": "allocation.policies.baselines",
+    "Nobody": "allocation.policies.baselines",
+    "OutcomeTargeting": "allocation.policies.baselines",
+    "Policy": "allocation.policies.base",
+    "Problem": "allocation.engine.problem",
+    "ProblemError": "allocation.engine.problem",
+    "RandomArm": "allocation.policies.baselines",
+    "TwoStage": "allocation.policies.two_stage",
+    "evaluate": "allocation.evaluation.evaluate",
+    "solve": "allocation.engine.price",
+}
+
+__all__ = [
+    "Allocation",
+    "BestSingleArm",
+    "Nobody",
+    "OutcomeTargeting",
+    "Policy",
+    "Problem",
+    "ProblemError",
+    "RandomArm",
+    "TwoStage",
+    "evaluate",
+    "solve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'allocation' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

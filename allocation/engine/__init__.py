@@ -1,0 +1,1 @@
+"""Deciding, on arrays alone: the problem, its upper hull, and the solution for a budget."""

@@ -1,0 +1,170 @@
+"""One budget: the price at which it is spent, the decision at that price, and the certificate."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocation.engine.hull import Hull, upper_hull
+from allocation.engine.money import exact_sum
+from allocation.engine.problem import Allocation, Problem, ProblemError, allocation_of
+
+Decision = NDArray[np.int64]
+
+
+def solve(problem: Problem) -> Allocation:
+    """Spend one budget as well as a price can, and certify the result.
+
+    Everybody starts on the cheapest arm; the steps of all users' hulls are then taken steepest first until the
+    budget is spent. The slope of the first step that does not fit is the price p, and
+
+        bound = p budget + sum_i max_j (value_ij - p cost_ij)  >=  optimum,
+        bound - value <= extra value of that one step.
+
+    What is left is filled greedily: later steps that still fit, then any single change of arm that fits.
+
+    The budget holds in exact arithmetic on the float inputs. Ties go to the smaller step, then to the first user.
+    Source: methods of the multiple-choice knapsack, Kellerer, Pferschy & Pisinger 2004, chapter 11 (not quoted).
+
+    Raises ProblemError when even the cheapest decision costs more than the budget.
+    """
+    hull = upper_hull(problem)
+    purse = _Purse(problem, hull.base)
+    if purse.left < 0:
+        least = float(exact_sum(problem.cost[np.arange(problem.n_users), hull.base].astype(np.float64)))
+        raise ProblemError(
+            f"the budget {problem.limit:,.10g} cannot be met: the cheapest arm of every user costs {least:,.10g} "
+            "together; raise the budget to that, allow a cheaper arm, or leave users out"
+        )
+    order = np.argsort(-hull.slope, kind="stable")
+    taken = _take_prefix(purse, hull, order)
+    price = float(hull.slope[order[taken]]) if taken < len(order) else 0.0
+    bound = _dual_bound(problem, price)
+    _fill_with_steps(purse, hull, order[taken:])
+    _fill_with_changes(purse)
+    return allocation_of(problem, purse.decision, price, bound)
+
+
+def margins(problem: Problem, allocation: Allocation) -> NDArray[np.float64]:
+    """How clearly each user's arm wins: its score minus the best other arm's score at the price, (n,), value units.
+
+    The score is value - price cost. Negative for the few users whose arm was changed to fill the budget; infinite
+    where the user has no other eligible arm.
+    """
+    score = problem.value.astype(np.float64) - allocation.price * problem.cost
+    if problem.eligible is not None:
+        score[~problem.eligible] = -np.inf
+    rows = np.arange(problem.n_users)
+    own = score[rows, allocation.decision]
+    score[rows, allocation.decision] = -np.inf
+    return np.asarray(own - score.max(axis=1))
+
+
+class _Purse:
+    """A decision in the making and the exact money left, changed together so that they cannot disagree."""
+
+    def __init__(self, problem: Problem, decision: Decision) -> None:
+        self.problem = problem
+        self.limited = math.isfinite(problem.limit)
+        self.decision = decision.copy()
+        self.count()
+
+    def count(self) -> None:
+        """Recount the money left from the whole decision, exactly."""
+        self.left = Fraction(0)
+        if self.limited:
+            spent = self.problem.cost[np.arange(len(self.decision)), self.decision].astype(np.float64)
+            self.left = Fraction(self.problem.limit) - exact_sum(spent)
+
+    def affordable(self, extra_cost: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which of these amounts may fit, with room for rounding; `change` has the last word."""
+        if not self.limited:
+            return np.ones(len(extra_cost), dtype=bool)
+        return extra_cost <= float(self.left) * (1 + 1e-9)
+
+    def change(self, user: int, arm: int) -> bool:
+        """Move one user to an arm if the exact extra cost fits."""
+        cost = self.problem.cost
+        extra = Fraction(float(cost[user, arm])) - Fraction(float(cost[user, self.decision[user]]))
+        if self.limited and extra > self.left:
+            return False
+        self.decision[user] = arm
+        self.left -= extra
+        return True
+
+
+def _take_prefix(purse: _Purse, hull: Hull, order: NDArray[np.int64]) -> int:
+    """Take the longest run of steps that fits, and say how many; sums in floats first, then corrected exactly."""
+    if not purse.limited:
+        count = len(order)
+    else:
+        count = int(np.searchsorted(np.cumsum(hull.extra_cost[order]), float(purse.left), side="right"))
+    # Each user's steps stand in order, and the last assignment to a user wins.
+    purse.decision[hull.user[order[:count]]] = hull.arm[order[:count]]
+    purse.count()
+    while purse.limited and purse.left < 0:
+        count -= 1
+        step = order[count]
+        user = hull.user[step]
+        has_earlier = step > 0 and hull.user[step - 1] == user
+        purse.change(int(user), int(hull.arm[step - 1] if has_earlier else hull.base[user]))
+    while count < len(order) and purse.change(int(hull.user[order[count]]), int(hull.arm[order[count]])):
+        count += 1
+    return count
+
+
+def _fill_with_steps(purse: _Purse, hull: Hull, rest: NDArray[np.int64]) -> None:
+    """Spend what is left on later hull steps in their order; a step that does not fit blocks its user's later ones."""
+    if not purse.limited:
+        return
+    blocked = np.zeros(len(purse.decision), dtype=bool)
+    while len(rest):
+        # A user's first remaining step that is too dear bars the ones behind it.
+        too_dear = ~purse.affordable(hull.extra_cost[rest])
+        blocked[hull.user[rest[too_dear]]] = True
+        rest = rest[~blocked[hull.user[rest]]]
+        if not len(rest):
+            return
+        count = int(np.searchsorted(np.cumsum(hull.extra_cost[rest]), float(purse.left), side="right"))
+        count = max(count, 1)
+        for step in rest[:count]:
+            if not blocked[hull.user[step]] and not purse.change(int(hull.user[step]), int(hull.arm[step])):
+                blocked[hull.user[step]] = True
+        rest = rest[count:]
+
+
+def _fill_with_changes(purse: _Purse) -> None:
+    """Spend what is left on single changes of arm, on the hull or not, the largest gain first (then the cheaper)."""
+    problem = purse.problem
+    rows = np.arange(problem.n_users)
+    while True:
+        own_value = problem.value[rows, purse.decision].astype(np.float64)
+        own_cost = problem.cost[rows, purse.decision].astype(np.float64)
+        gain = problem.value - own_value[:, None]
+        extra = problem.cost - own_cost[:, None]
+        open_to = (gain > 0) & purse.affordable(extra.ravel()).reshape(extra.shape)
+        if problem.eligible is not None:
+            open_to &= problem.eligible
+        users, arms = np.nonzero(open_to)
+        order = np.lexsort((arms, users, extra[users, arms], -gain[users, arms]))
+        changed = np.zeros(problem.n_users, dtype=bool)
+        for k in order:
+            user, arm = int(users[k]), int(arms[k])
+            if not changed[user] and purse.change(user, arm):
+                changed[user] = True
+        if not changed.any():
+            return
+
+
+def _dual_bound(problem: Problem, price: float) -> float:
+    """p budget + sum_i max_j (value_ij - p cost_ij), value units: an upper bound for every price p >= 0."""
+    if not math.isfinite(price):  # a step nearly free of cost; price 0 bounds as well, if loosely
+        price = 0.0
+    score = problem.value - (price * problem.cost.astype(np.float64) if price else 0.0)
+    if problem.eligible is not None:
+        score = np.where(problem.eligible, score, -np.inf)
+    spent = price * problem.limit if price else 0.0
+    return math.fsum([spent, *score.max(axis=1).tolist()])

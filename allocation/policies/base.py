@@ -1,0 +1,80 @@
+"""What every policy is, and what all of them share."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocation.engine.money import exact_sum
+from allocation.engine.problem import Allocation, Problem, ProblemError, allocation_of
+from uplift.campaign import Campaign
+from uplift.response import Response
+
+# Features (n, d), or, for a policy that predicts, what it predicted for these users: many budgets, one prediction.
+Users = NDArray[Any] | Response
+
+
+class Policy(Protocol):
+    """Anything that is fitted on a campaign and decides for users within a budget.
+
+    The budget is money for all users of X together and is compared with *predicted* cost only: no outcome of the
+    users decided for is ever looked at.
+    """
+
+    def fit(self, campaign: Campaign) -> Self:
+        """Learn from a log."""
+        ...
+
+    def decide(self, users: Users, budget: float | None) -> Allocation:
+        """The arm of each user; `Allocation.value` and `.cost` are the promised totals."""
+        ...
+
+
+def arm_means(campaign: Campaign) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean value and mean cost of each arm, (K+1,) each, weighted by 1 / propensity where it is known.
+
+    mean_j = sum_i 1[t_i = j] y_i / p_ij  /  sum_i 1[t_i = j] / p_ij      (self-normalised)
+    """
+    rows = np.arange(len(campaign))
+    p = np.ones(len(campaign)) if campaign.propensity is None else campaign.propensity[rows, campaign.treatment]
+    K1 = len(campaign.arms)
+    weight = np.bincount(campaign.treatment, 1 / p, minlength=K1)
+    value = np.bincount(campaign.treatment, campaign.value / p, minlength=K1) / weight
+    cost = np.zeros(len(campaign)) if campaign.cost is None else campaign.cost
+    return value, np.bincount(campaign.treatment, cost / p, minlength=K1) / weight
+
+
+def treat_in_order(problem: Problem, order: NDArray[np.int64], arm: NDArray[np.int64]) -> Allocation:
+    """Everybody on control, then user after user in `order` moved to `arm[user]` while the predicted cost fits.
+
+    Raises ProblemError when control alone costs more than the budget.
+    """
+    users = np.arange(problem.n_users)
+    control = problem.cost[:, 0].astype(np.float64)
+    if control.sum() > problem.limit:
+        raise ProblemError(
+            f"the budget {problem.limit:,.10g} cannot be met: control alone is predicted to cost "
+            f"{control.sum():,.10g}; raise the budget to that"
+        )
+    extra = (problem.cost[users, arm] - control)[order]
+    spent = control.sum() + np.cumsum(extra)
+    # Stop at the first user that does not fit, also where later ones cost less: a rule of thumb stays one.
+    over = spent > problem.limit
+    count = int(np.argmax(over)) if over.any() else len(order)
+    while True:
+        decision = np.zeros(problem.n_users, dtype=np.int64)
+        decision[order[:count]] = arm[order[:count]]
+        allocation = allocation_of(problem, decision)
+        if exactly_within(problem, decision) or count == 0:
+            return allocation
+        count -= 1
+
+
+def exactly_within(problem: Problem, decision: NDArray[np.int64]) -> bool:
+    """Whether the decision's cost is within the budget in exact arithmetic."""
+    if problem.budget is None:
+        return True
+    chosen = problem.cost[np.arange(problem.n_users), decision].astype(np.float64)
+    return exact_sum(chosen) <= problem.budget

@@ -1,0 +1,105 @@
+"""Rules of thumb that a model must beat: nobody, random, best single arm, outcome targeting."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocation.engine.problem import Allocation, Problem, allocation_of
+from allocation.policies.base import Users, arm_means, treat_in_order
+from allocation.policies.two_stage import fit_learner
+from uplift.campaign import Campaign
+from uplift.learners.base import ResponseLearner
+from uplift.response import Response
+
+
+class _ArmMeans:
+    """A baseline that knows of each arm only its mean value and mean cost in the log; subclasses decide."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def fit(self, campaign: Campaign) -> Self:
+        """Take the mean value and cost of each arm from the log."""
+        self.arms_ = campaign.arms
+        self.value_, self.cost_ = arm_means(campaign)
+        return self
+
+    def _problem(self, n: int, budget: float | None) -> Problem:
+        shape = (n, len(self.arms_))
+        return Problem(np.broadcast_to(self.value_, shape), np.broadcast_to(self.cost_, shape), budget)
+
+    def _order(self, n: int) -> NDArray[np.int64]:
+        return np.random.default_rng(self.seed).permutation(n)
+
+
+class Nobody(_ArmMeans):
+    """Everybody on control, whatever the budget."""
+
+    def decide(self, users: Users, budget: float | None) -> Allocation:
+        """Control for every user; promised value and cost are the control arm's means in the log."""
+        return allocation_of(self._problem(len(users), budget), np.zeros(len(users), dtype=np.int64))
+
+
+class RandomArm(_ArmMeans):
+    """Users in random order, each to a treatment drawn at random, until the predicted cost reaches the budget."""
+
+    def decide(self, users: Users, budget: float | None) -> Allocation:
+        """Draw users and arms from `seed`; cost is predicted by each arm's mean in the log."""
+        n = len(users)
+        arm = np.random.default_rng([self.seed, 1]).integers(1, len(self.arms_), n)
+        return treat_in_order(self._problem(n, budget), self._order(n), arm)
+
+
+class BestSingleArm(_ArmMeans):
+    """The same arm for as many randomly drawn users as the budget allows: the one that then promises most.
+
+    The arm maximises min(n, (budget - n cost_0) / (cost_j - cost_0)) (value_j - value_0), means in the log; nobody is
+    treated where every arm does harm. It needs no model, only the experiment's own averages.
+    """
+
+    def decide(self, users: Users, budget: float | None) -> Allocation:
+        """Pick the arm at this budget and give it to users drawn from `seed`."""
+        n = len(users)
+        problem = self._problem(n, budget)
+        arm = np.full(n, self.arm(n, problem.limit), dtype=np.int64)
+        return treat_in_order(problem, self._order(n), arm)
+
+    def arm(self, n: int, limit: float) -> int:
+        """The arm that promises most for n users and a budget `limit` (money)."""
+        extra_cost = self.cost_ - self.cost_[0]
+        affordable = np.full(len(self.arms_), float(n))
+        dear = extra_cost > 0
+        affordable[dear] = np.minimum(n, (limit - n * self.cost_[0]) / extra_cost[dear])
+        return int(np.argmax(affordable * (self.value_ - self.value_[0])))
+
+
+class OutcomeTargeting:
+    """The common practice: the best single arm to the users with the highest predicted value under control.
+
+    It asks who is worth most, not whom the incentive changes; a model of effects must beat it to earn its keep.
+    Predicted cost is the learner's own.
+    """
+
+    def __init__(self, learner: ResponseLearner) -> None:
+        self.learner = learner
+
+    def fit(self, campaign: Campaign) -> Self:
+        """Fit a clone of the learner and the means of the arms."""
+        self.arms_ = campaign.arms
+        self.learner_ = fit_learner(self.learner, campaign)
+        self.single_ = BestSingleArm().fit(campaign)
+        return self
+
+    def predict(self, X: NDArray[Any]) -> Response:
+        """Value and cost of every arm for every row of X, (n, d)."""
+        return self.learner_.predict(X)
+
+    def decide(self, users: Users, budget: float | None) -> Allocation:
+        """Treat users by falling predicted value under control until the predicted cost reaches the budget."""
+        response = users if isinstance(users, Response) else self.predict(users)
+        problem = Problem(response.value, response.cost, budget)
+        arm = np.full(len(users), self.single_.arm(len(users), problem.limit), dtype=np.int64)
+        return treat_in_order(problem, np.argsort(-response.value[:, 0], kind="stable"), arm)

@@ -1,0 +1,222 @@
+"""Campaign: a log of who got which arm and what came of it, with the roles of its columns checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from uplift.errors import InputError, nearest
+from uplift.files import read_table
+from uplift.frames import arm_name, check_finite, labels, numbers, open_frame
+from uplift.propensity import Propensity, propensity_table
+
+
+@dataclass(frozen=True, eq=False)
+class Campaign:
+    """A campaign log, one row a user.
+
+    Build it with `from_frame` or `from_parquet`, which check every role. Everything downstream takes it as checked.
+
+    Attributes
+    ----------
+    X : (n, d) float32, what was known of each user before the campaign.
+    treatment : (n,) int64 in 0..K, the arm that each user received; 0 is control.
+    value : (n,) float64, the outcome in the campaign's value unit; may be negative.
+    cost : (n,) float64, money spent on each user, or None when the log has none; may be zero or negative.
+    propensity : (n, K+1) float64, probability of each arm by design, rows summing to 1, or None when unknown.
+    arms : names of the K+1 arms, control first.
+    user_id : (n,), unique.
+    features : names of the d columns of X.
+    activeness : (n,) float64, how many past behaviours each user has, or None.
+
+    Misleads when a feature was measured after the treatment, or when the propensities are not those of the design:
+    no check can see either.
+    """
+
+    X: NDArray[np.float32]
+    treatment: NDArray[np.int64]
+    value: NDArray[np.float64]
+    cost: NDArray[np.float64] | None
+    propensity: NDArray[np.float64] | None
+    arms: tuple[str, ...]
+    user_id: NDArray[Any]
+    features: tuple[str, ...]
+    activeness: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.treatment)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: object,
+        *,
+        features: Sequence[str],
+        treatment: str,
+        value: str,
+        cost: str | Mapping[str, float] | None = None,
+        propensity: Propensity = None,
+        user_id: str | None = None,
+        control: str | int = "none",
+        arms: Sequence[str] | None = None,
+        activeness: str | None = None,
+    ) -> Self:
+        """A campaign from a pandas, polars or Arrow table.
+
+        Parameters
+        ----------
+        features : names of the numeric columns known before the campaign.
+        treatment : name of the column with the arm that each user received.
+        value : name of the outcome column.
+        cost : name of the column with the money spent, or `{arm: cost of a user who gets it}`, or None.
+        propensity : `{arm: probability}`, `{arm: column}`, an array (n, K+1), `"arm shares"`, or None;
+            see `uplift.propensity.propensity_table`.
+        user_id : name of the column of unique user ids; None numbers the rows from 0.
+        control : the arm that means "no treatment".
+        arms : all arms, to fix their order; by default control, then the order of `propensity` or of `cost`
+            where they are mappings, else the order of the names.
+        activeness : name of the column that counts past behaviours, or None.
+
+        Raises InputError, which names the column, the count and the mend, for: an empty table, a missing column,
+        text where numbers belong, a NaN or an infinite cell, a duplicate user id, an unknown arm, an arm never
+        logged, control absent, a propensity outside (0, 1] or not summing to 1.
+        """
+        table = open_frame(frame)
+        if isinstance(features, str) or not features:
+            raise InputError(f"features is {features!r}; a list with at least one column name is expected")
+        logged = labels(table, treatment, "treatment")
+        names = _arm_names(logged, treatment, arm_name(control), arms, propensity, cost)
+        code = {arm: j for j, arm in enumerate(names)}
+        t = np.fromiter((code[arm] for arm in logged), dtype=np.int64, count=len(logged))
+        X = np.empty((len(t), len(features)), dtype=np.float32)
+        for j, name in enumerate(features):
+            with np.errstate(over="ignore"):  # what single precision cannot hold is refused in the next line
+                X[:, j] = numbers(table, name, "feature")
+            check_finite(X[:, j], f"feature column {name!r}, held in single precision,")
+        return cls(
+            X=X,
+            treatment=t,
+            value=numbers(table, value, "value"),
+            cost=_cost(table, cost, names, t),
+            propensity=propensity_table(propensity, table, names, t),
+            arms=names,
+            user_id=_user_id(table, user_id),
+            features=tuple(features),
+            activeness=None if activeness is None else numbers(table, activeness, "activeness"),
+        )
+
+    @classmethod
+    def from_parquet(cls, path: str | Path, **roles: Any) -> Self:
+        """A campaign from a Parquet file; `roles` are the arguments of `from_frame`."""
+        return cls.from_frame(read_table(path), **roles)
+
+    def take(self, rows: NDArray[Any]) -> Self:
+        """The campaign of the given rows (indices or booleans), in their order."""
+        picked = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, whole in picked.items():
+            if isinstance(whole, np.ndarray):
+                picked[name] = whole[rows]
+        return type(self)(**picked)
+
+    def split(self, share: float, seed: int | np.random.Generator = 0) -> tuple[Self, Self]:
+        """Two campaigns, at random within each arm: the first holds `share` of the users, the second the rest.
+
+        Raises InputError when an arm has too few users to stand on both sides.
+        """
+        if not 0 < share < 1:
+            raise InputError(f"share is {share!r}; a number between 0 and 1 is expected, such as 0.5")
+        rng = np.random.default_rng(seed)
+        first = np.zeros(len(self), dtype=bool)
+        for j, arm in enumerate(self.arms):
+            members = rng.permutation(np.flatnonzero(self.treatment == j))
+            count = round(share * len(members))
+            if not 0 < count < len(members):
+                raise InputError(
+                    f"arm {arm!r} has {len(members):,} users, too few to split {share:g} to {1 - share:g}; "
+                    "take more users or drop the arm"
+                )
+            first[members[:count]] = True
+        return self.take(np.flatnonzero(first)), self.take(np.flatnonzero(~first))
+
+
+def _arm_names(
+    logged: NDArray[np.object_],
+    column: str,
+    control: str,
+    arms: Sequence[str] | None,
+    propensity: Propensity,
+    cost: str | Mapping[str, float] | None,
+) -> tuple[str, ...]:
+    """Names of all arms, control first; every arm that anybody names must be in the log, and the reverse."""
+    found = sorted(set(logged))
+    if control not in found:
+        raise InputError(
+            f"control arm {control!r} is absent: treatment column {column!r} has {len(logged):,} rows and none of "
+            f"them is {control!r}.{nearest(control, found)} Name it with control=..., or log users without treatment"
+        )
+    claims = [("arms", arms), ("propensity", propensity), ("cost", cost)]
+    order: list[str] | None = None
+    for source, claim in claims:
+        if claim is None or isinstance(claim, str) or not isinstance(claim, (Mapping, list, tuple)):
+            continue
+        if source == "propensity" and not isinstance(claim, Mapping):
+            continue
+        named = [arm_name(arm) for arm in claim]
+        never = [arm for arm in named if arm not in found]
+        if never:
+            raise InputError(
+                f"arm {never[0]!r} of {source} was never logged: 0 of {len(logged):,} rows of treatment column "
+                f"{column!r} have it.{nearest(never[0], found)} Drop the arm, or add users who received it"
+            )
+        unknown = [arm for arm in found if arm not in named]
+        if unknown:
+            count = int((logged == unknown[0]).sum())
+            raise InputError(
+                f"treatment column {column!r} has {count:,} rows with the unknown arm {unknown[0]!r}; "
+                f"{source} names {', '.join(map(repr, named))}: add the arm there, or drop these rows"
+            )
+        order = order or named
+    if len(found) == 1:
+        raise InputError(
+            f"treatment column {column!r} has only one arm, {control!r}, in {len(logged):,} rows; "
+            "nothing can be learnt without users who received something else"
+        )
+    others = [arm for arm in (order or found) if arm != control]
+    return (control, *others)
+
+
+def _cost(
+    table: nw.DataFrame[Any],
+    cost: str | Mapping[str, float] | None,
+    arms: tuple[str, ...],
+    t: NDArray[np.int64],
+) -> NDArray[np.float64] | None:
+    if cost is None:
+        return None
+    if isinstance(cost, str):
+        return numbers(table, cost, "cost")
+    by_name = {arm_name(arm): float(unit) for arm, unit in cost.items()}
+    unit = np.array([by_name[arm] for arm in arms])
+    check_finite(unit, "the mapping cost={arm: cost}")
+    return unit[t]
+
+
+def _user_id(table: nw.DataFrame[Any], name: str | None) -> NDArray[Any]:
+    if name is None:
+        return np.arange(table.shape[0])
+    ids = labels(table, name, "user_id")
+    series = table[name]
+    duplicated = series.is_duplicated().to_numpy()
+    if duplicated.any():
+        first = series.to_list()[int(np.argmax(duplicated))]
+        raise InputError(
+            f"user_id column {name!r} has duplicate ids: {int(duplicated.sum()):,} of {len(ids):,} rows share an id, "
+            f"such as {first!r}; one row a user is expected: aggregate or drop the repeats"
+        )
+    return series.to_numpy() if series.dtype.is_integer() else ids

@@ -1,0 +1,21 @@
+"""The one error that means "your input is wrong": what was got, where, what is expected, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """A log, a file or an argument that cannot be used as it is; the message names the mend."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt name: `" Did you mean 'spend'?"`, or the first few known names."""
+    names = [str(k) for k in known]
+    close = difflib.get_close_matches(str(name), names, n=1)
+    if close:
+        return f" Did you mean {close[0]!r}?"
+    shown = ", ".join(repr(k) for k in names[:12])
+    more = f" and {len(names) - 12:,} more" if len(names) > 12 else ""
+    return f" There is {shown}{more}." if names else " There is none at all."

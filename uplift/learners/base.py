@@ -1,0 +1,155 @@
+"""What every response learner shares: the Protocol, the checks of `fit`, the default base, the fixed costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+from lightgbm import LGBMRegressor
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.utils.validation import check_array, has_fit_parameter
+
+from uplift.errors import InputError
+from uplift.response import Response
+
+Array = NDArray[np.float64]
+
+
+@runtime_checkable
+class ResponseLearner(Protocol):
+    """Anything with `fit` and `predict` of these shapes; `TwoStage` and the baselines take it."""
+
+    def fit(
+        self,
+        X: ArrayLike,
+        value: ArrayLike,
+        *,
+        treatment: ArrayLike,
+        cost: ArrayLike | None = None,
+        propensity: ArrayLike | None = None,
+        arms: Sequence[str] | None = None,
+    ) -> Self:
+        """Learn from a log: X (n, d), value (n,), treatment (n,) in 0..K, cost (n,), propensity (n, K+1)."""
+        ...
+
+    def predict(self, X: ArrayLike) -> Response:
+        """Value and cost of every arm for every row of X."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Log:
+    """The checked arrays of one call of `fit`; shapes as in `Campaign`, `weight` (n,) is 1/propensity, mean 1."""
+
+    X: NDArray[np.float32]
+    value: Array
+    treatment: NDArray[np.int64]
+    cost: Array
+    weight: Array | None
+    arms: tuple[str, ...]
+
+
+def check_log(
+    X: ArrayLike,
+    value: ArrayLike,
+    treatment: ArrayLike,
+    cost: ArrayLike | None,
+    propensity: ArrayLike | None,
+    arms: Sequence[str] | None,
+) -> Log:
+    """Check the arguments of `fit`; raises InputError on lengths that differ or an arm without users.
+
+    Weights are 1 / propensity of the arm received, mean 1: with them the loss on the observed arms is unbiased for
+    the loss on the full table. They are left out where every propensity is the same.
+    """
+    features = check_array(X, dtype=np.float32, input_name="X")
+    n = len(features)
+    y = check_array(value, ensure_2d=False, dtype=np.float64, input_name="value")
+    t = np.asarray(treatment)
+    c = np.zeros(n) if cost is None else check_array(cost, ensure_2d=False, dtype=np.float64, input_name="cost")
+    for name, array in (("value", y), ("treatment", t), ("cost", c)):
+        if array.shape != (n,):
+            raise InputError(f"{name} has shape {array.shape}; X has {n:,} rows, so ({n},) is expected")
+    if not np.issubdtype(t.dtype, np.integer):
+        raise InputError(f"treatment has type {t.dtype}; whole numbers 0..K are expected, 0 for control")
+    names = tuple(arms) if arms is not None else tuple(str(j) for j in range(int(t.max()) + 1))
+    if t.min() < 0 or t.max() >= len(names):
+        raise InputError(f"treatment runs from {t.min()} to {t.max()}; 0..{len(names) - 1} is expected")
+    counts = np.bincount(t, minlength=len(names))
+    if (counts == 0).any():
+        j = int(np.argmin(counts))
+        raise InputError(f"arm {names[j]!r} (treatment {j}) was never logged in {n:,} rows; drop it or add its users")
+    weight = None
+    if propensity is not None:
+        p = np.asarray(propensity, dtype=np.float64)
+        if p.shape != (n, len(names)):
+            raise InputError(f"propensity has shape {p.shape}; (users, arms) = {(n, len(names))} is expected")
+        received = p[np.arange(n), t]
+        if not (received > 0).all():
+            raise InputError(
+                f"propensity of the arm received is not above 0 in {int((~(received > 0)).sum()):,} of {n:,} rows; "
+                "drop these rows or mend their propensity"
+            )
+        if received.min() < received.max():
+            weight = 1 / received
+            weight /= weight.mean()
+    return Log(features, y, t.astype(np.int64), c, weight, names)
+
+
+def default_base(seed: int) -> LGBMRegressor:
+    """Gradient-boosted trees, small leaves refused: the same model whatever the number of threads."""
+    return LGBMRegressor(
+        n_estimators=120,
+        learning_rate=0.05,
+        num_leaves=15,
+        min_child_samples=40,
+        random_state=seed,
+        deterministic=True,
+        force_row_wise=True,
+        verbose=-1,
+    )
+
+
+def fit_base(base: Any, seed: int, X: NDArray[np.float32], y: Array, weight: Array | None) -> Any:
+    """A clone of `base` (the default one for None) fitted to y, weighted where it can be."""
+    if base is not None and not (is_regressor(base) or is_classifier(base)):
+        raise InputError(f"base is {base!r}; a scikit-learn regressor or classifier is expected")
+    model = default_base(seed) if base is None else clone(base)
+    if base is not None and "random_state" in model.get_params(deep=False):
+        model.set_params(random_state=seed)
+    if weight is not None and has_fit_parameter(model, "sample_weight"):
+        return model.fit(X, y, sample_weight=weight)
+    return model.fit(X, y)
+
+
+def expected(model: Any, X: NDArray[np.float32]) -> Array:
+    """Expected outcome, shape (n,): a regressor's prediction, or sum_k k P(y = k | x) of a classifier."""
+    if is_classifier(model):
+        return np.asarray(model.predict_proba(X) @ model.classes_.astype(np.float64))
+    return np.asarray(model.predict(X), dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class CostRange:
+    """Smallest and largest logged cost of each arm, (K+1,) money; where they agree the cost is known, not learnt."""
+
+    low: Array
+    high: Array
+
+    @classmethod
+    def of(cls, log: Log) -> Self:
+        """Read the range off the log."""
+        per_arm = [log.cost[log.treatment == j] for j in range(len(log.arms))]
+        return cls(np.array([c.min() for c in per_arm]), np.array([c.max() for c in per_arm]))
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Arms whose every logged user cost the same, (K+1,)."""
+        return self.low == self.high
+
+    def clip(self, cost: Array) -> Array:
+        """Keep predictions (n, K+1) within what was ever paid under each arm: no free money by extrapolation."""
+        return np.clip(cost, self.low, self.high)

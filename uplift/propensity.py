@@ -1,0 +1,94 @@
+"""The table of propensities, (n, K+1), from what the analyst knows of the design."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from uplift.errors import InputError, nearest
+from uplift.frames import arm_name, check_finite, numbers
+
+ARM_SHARES = "arm shares"
+Propensity = Mapping[str, float | str] | ArrayLike | str | None
+
+# A design typed by hand (1/3 as .333) may miss 1 by the rounding of three decimals, not by more.
+SUM_TOLERANCE = 1e-3
+
+
+def propensity_table(
+    given: Propensity, frame: nw.DataFrame[Any], arms: tuple[str, ...], treatment: NDArray[np.int64]
+) -> NDArray[np.float64] | None:
+    """Probability of every arm for every user, rows summing to 1.
+
+    `given` is `{arm: probability}`, `{arm: column name}`, an array `(n, K+1)` in the order of `arms`, the text
+    `"arm shares"` (declares the log randomised alike for everybody: the shares of the arms in the log are taken),
+    or None (unknown: the log can be fitted but not evaluated).
+
+    Raises InputError for a value outside (0, 1], a sum that is not 1, or an arm that is missing or unknown.
+    """
+    n = len(treatment)
+    if given is None:
+        return None
+    if isinstance(given, str):
+        if given != ARM_SHARES:
+            raise InputError(
+                f"propensity {given!r} is not understood; give {{arm: probability}}, {{arm: column}}, an array, "
+                f"or {ARM_SHARES!r} for a log randomised alike for everybody"
+            )
+        shares = np.bincount(treatment, minlength=len(arms)) / n
+        return np.broadcast_to(shares, (n, len(arms)))
+    if isinstance(given, Mapping):
+        return _from_mapping({arm_name(k): v for k, v in given.items()}, frame, arms, n)
+    table = np.asarray(given, dtype=np.float64)
+    if table.shape != (n, len(arms)):
+        raise InputError(
+            f"propensity has shape {table.shape}; (users, arms) = {(n, len(arms))} is expected, "
+            f"columns in the order {', '.join(arms)}"
+        )
+    return check_propensity(table, arms)
+
+
+def _from_mapping(
+    given: dict[str, float | str], frame: nw.DataFrame[Any], arms: tuple[str, ...], n: int
+) -> NDArray[np.float64]:
+    lacking = [arm for arm in arms if arm not in given]
+    if lacking:
+        raise InputError(f"propensity names no probability for arm {lacking[0]!r}.{nearest(lacking[0], given)}")
+    cells = [given[arm] for arm in arms]
+    if any(isinstance(cell, str) for cell in cells):
+        columns = [
+            numbers(frame, cell, f"propensity of arm {arm!r}:") if isinstance(cell, str) else np.full(n, float(cell))
+            for arm, cell in zip(arms, cells, strict=True)
+        ]
+        return check_propensity(np.column_stack(columns), arms)
+    row = np.asarray([float(cell) for cell in cells])
+    return np.broadcast_to(check_propensity(row[None, :], arms), (n, len(arms)))
+
+
+def check_propensity(table: NDArray[np.float64], arms: tuple[str, ...]) -> NDArray[np.float64]:
+    """Refuse cells outside (0, 1] and rows that do not sum to 1; rescale the rest to sum to 1 exactly."""
+    rows = len(table)
+    for j, arm in enumerate(arms):
+        check_finite(table[:, j], f"propensity of arm {arm!r}")
+        outside = (table[:, j] <= 0) | (table[:, j] > 1)
+        if outside.any():
+            row = int(np.argmax(outside))
+            where = f"in {int(outside.sum()):,} of {rows:,} rows, first {table[row, j]:g} in row {row:,}"
+            raise InputError(
+                f"propensity of arm {arm!r} lies outside (0, 1] {where if rows > 1 else f': {table[row, j]:g}'}; "
+                "a probability above 0 is expected: drop users who could not get the arm, or the arm"
+            )
+    total = table.sum(axis=1)
+    off = np.abs(total - 1) > SUM_TOLERANCE
+    if off.any():
+        row = int(np.argmax(off))
+        where = f" in {int(off.sum()):,} of {rows:,} rows (row {row:,})" if rows > 1 else ""
+        raise InputError(
+            f"the propensities of the {len(arms)} arms sum to {total[row]:.6g}{where}; "
+            "1 is expected: give the probability of every arm, control included"
+        )
+    return table / total[:, None]

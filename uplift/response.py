@@ -1,0 +1,86 @@
+"""Response: the value and the cost of every arm for every user, and its Parquet form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from uplift.errors import InputError
+from uplift.files import read_table
+from uplift.frames import check_finite, numbers, open_frame
+
+Table = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """Value and cost of each arm for each user, predicted by a model or known from a simulation.
+
+    Attributes
+    ----------
+    value : (n, K+1) floats in the campaign's value unit; column 0 is control.
+    cost : (n, K+1) floats in money, expected spend on the user under the arm.
+    arms : names of the K+1 arms, control first.
+    user_id : (n,), or None when the rows have no names.
+
+    Raises InputError when shapes disagree or a cell is not finite.
+    """
+
+    value: Table
+    cost: Table
+    arms: tuple[str, ...]
+    user_id: NDArray[Any] | None = None
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.value)
+        if len(shape) != 2 or shape[1] != len(self.arms) or np.shape(self.cost) != shape:
+            raise InputError(
+                f"value has shape {shape} and cost {np.shape(self.cost)}; both must be (users, {len(self.arms)}), "
+                f"a column for each of {', '.join(self.arms)}"
+            )
+        if self.user_id is not None and len(self.user_id) != shape[0]:
+            raise InputError(
+                f"user_id has {len(self.user_id):,} entries for {shape[0]:,} users; one each is expected"
+            )
+        check_finite(self.value, "value")
+        check_finite(self.cost, "cost")
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    @property
+    def effect(self) -> Table:
+        """Effect of each treatment against control, `value[:, 1:] - value[:, :1]`, shape (n, K), value units."""
+        return self.value[:, 1:] - self.value[:, :1]
+
+    def take(self, rows: NDArray[Any]) -> Self:
+        """The response of the given rows (indices or booleans), in their order."""
+        ids = None if self.user_id is None else self.user_id[rows]
+        return type(self)(self.value[rows], self.cost[rows], self.arms, ids)
+
+    def write(self, path: str | Path) -> None:
+        """Write a response table: `user_id`, then `value.<arm>` and `cost.<arm>` for every arm, control included."""
+        ids = np.arange(len(self)) if self.user_id is None else self.user_id
+        columns = {"user_id": pa.array(ids)}
+        for name, table in (("value", self.value), ("cost", self.cost)):
+            columns |= {f"{name}.{arm}": pa.array(table[:, j]) for j, arm in enumerate(self.arms)}
+        pq.write_table(pa.table(columns), path)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read a response table; the arms are those of its `value.<arm>` columns, in their order."""
+        frame = open_frame(read_table(path))
+        arms = tuple(c.removeprefix("value.") for c in frame.columns if c.startswith("value."))
+        if not arms:
+            raise InputError(f"{path} has no value.<arm> column; a response table has value.<arm> and cost.<arm>")
+        value, cost = (
+            np.column_stack([numbers(frame, f"{name}.{arm}", name) for arm in arms]) for name in ("value", "cost")
+        )
+        ids = frame["user_id"].to_numpy() if "user_id" in frame.columns else None
+        return cls(value, cost, arms, ids)
