@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from allocation.engine.problem import Allocation, Problem, ProblemError
     from allocation.evaluation.evaluate import evaluate
     from allocation.policies.base import Policy
-    from allocation.policies.baselines import BestSingleArm, Nobody, OutcomeTargeting, RandomArm
+    from allocation.policies.baselines import BestMix, BestSingleArm, Nobody, OutcomeTargeting, RandomArm
     from allocation.policies.two_stage import TwoStage
 
 # Loaded on first use: `earmark --help` must not wait for the numerical libraries.
 _HOME = {
     "Allocation": "allocation.engine.problem",
+    "BestMix": "allocation.policies.baselines",
     "BestSingleArm": "allocation.policies.baselines",
     "Nobody": "allocation.policies.baselines",
     "OutcomeTargeting": "allocation.policies.baselines",
@@ -42,6 +43,7 @@ _HOME = {
 
 __all__ = [
     "Allocation",
+    "BestMix",
     "BestSingleArm",
     "Nobody",
     "OutcomeTargeting",

@@ -121,11 +121,10 @@ def _local(name: str) -> pd.DataFrame | None:
 def _download(url: str, sha256: str, name: str) -> pd.DataFrame:
     """The public file, checked against its checksum; one clear message when it cannot be had."""
     import pooch
-    import requests
 
     try:
         path = pooch.retrieve(url, known_hash=f"sha256:{sha256}", path=pooch.os_cache("earmark"), progressbar=False)
-    except (requests.RequestException, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # every network error is an OSError, a wrong checksum a ValueError
         raise InputError(
             f"{name} is neither in ${DATA_VARIABLE} ({os.environ.get(DATA_VARIABLE, 'not set')}) nor could {url} be "
             f"downloaded ({type(error).__name__}); set {DATA_VARIABLE} to a folder that holds {name}"

@@ -43,7 +43,7 @@ def read_table(path: str | Path) -> pa.Table:
         return pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise InputError(
-            f"{path} starts like Parquet but cannot be read: {_first_line(error)}; it may be cut short: write it again"
+            f"{path} starts like Parquet but cannot be read: {_first_line(error)}; it may be cut short: write it anew"
         ) from None
 
 

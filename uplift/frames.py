@@ -17,7 +17,7 @@ def open_frame(frame: object) -> nw.DataFrame[Any]:
         opened: nw.DataFrame[Any] = frame
     else:
         try:
-            opened = nw.from_native(frame, eager_only=True)  # type: ignore[call-overload]
+            opened = nw.from_native(frame, eager_only=True)
         except TypeError:
             raise InputError(
                 f"a {type(frame).__module__}.{type(frame).__name__} is no table that earmark reads; "

@@ -91,4 +91,4 @@ def check_propensity(table: NDArray[np.float64], arms: tuple[str, ...]) -> NDArr
             f"the propensities of the {len(arms)} arms sum to {total[row]:.6g}{where}; "
             "1 is expected: give the probability of every arm, control included"
         )
-    return table / total[:, None]
+    return np.asarray(table / total[:, None])

@@ -117,7 +117,7 @@ def _take_prefix(purse: _Purse, hull: Hull, order: NDArray[np.int64]) -> int:
 
 
 def _fill_with_steps(purse: _Purse, hull: Hull, rest: NDArray[np.int64]) -> None:
-    """Spend what is left on later hull steps in their order; a step that does not fit blocks its user's later ones."""
+    """Spend what is left on later hull steps in order; a step that does not fit blocks its user's later ones."""
     if not purse.limited:
         return
     blocked = np.zeros(len(purse.decision), dtype=bool)

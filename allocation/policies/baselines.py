@@ -1,12 +1,14 @@
-"""Rules of thumb that a model must beat: nobody, random, best single arm, outcome targeting."""
+"""Rules of thumb that a model must beat: nobody, random, best single arm, best mix of arms, outcome targeting."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from allocation.engine.price import solve
 from allocation.engine.problem import Allocation, Problem, allocation_of
 from allocation.policies.base import Users, arm_means, treat_in_order
 from allocation.policies.two_stage import fit_learner
@@ -74,6 +76,22 @@ class BestSingleArm(_ArmMeans):
         dear = extra_cost > 0
         affordable[dear] = np.minimum(n, (limit - n * self.cost_[0]) / extra_cost[dear])
         return int(np.argmax(affordable * (self.value_ - self.value_[0])))
+
+
+class BestMix(_ArmMeans):
+    """The best mix of arms over randomly drawn users: the whole budget spent as well as it can be without features.
+
+    Solves the budget on the arms' means in the log, the same for every user. What a policy gains over it is what
+    knowing the users is worth; what it gains over `BestSingleArm` may only be money that a single arm leaves over.
+    """
+
+    def decide(self, users: Users, budget: float | None) -> Allocation:
+        """Solve on the means and deal the arms out to users drawn from `seed`."""
+        n = len(users)
+        solved = solve(self._problem(n, budget))
+        decision = np.empty(n, dtype=np.int64)
+        decision[self._order(n)] = solved.decision
+        return replace(solved, decision=decision)
 
 
 class OutcomeTargeting:

@@ -148,7 +148,7 @@ class CostRange:
     @property
     def known(self) -> NDArray[np.bool_]:
         """Arms whose every logged user cost the same, (K+1,)."""
-        return self.low == self.high
+        return np.asarray(self.low == self.high)
 
     def clip(self, cost: Array) -> Array:
         """Keep predictions (n, K+1) within what was ever paid under each arm: no free money by extrapolation."""

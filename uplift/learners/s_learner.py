@@ -93,4 +93,4 @@ class SLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no 
 
 def _indicators(treatment: NDArray[np.int64], K: int) -> NDArray[np.float32]:
     """0/1 columns of arms 1..K, shape (n, K)."""
-    return (treatment[:, None] == np.arange(1, K + 1)).astype(np.float32)
+    return np.asarray(treatment[:, None] == np.arange(1, K + 1), dtype=np.float32)

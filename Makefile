@@ -1,0 +1,57 @@
+# Every target sets itself up: a .venv beside this file, installed with pip under constraints.txt.
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+SOURCES := pyproject.toml constraints.txt
+OUT ?= earmark-demo
+
+.PHONY: help demo app test lint format bench readme clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is older than Python 3.11; run: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/pyvenv.cfg $(SOURCES)
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/pyvenv.cfg $(SOURCES)
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/installed
+
+demo: $(VENV)/installed  ## run the main job on a real incentive experiment; results in earmark-demo/
+	$(BIN)/earmark demo --out $(OUT)
+
+app: $(VENV)/installed  ## open the demo's results in the browser
+	@test -f $(OUT)/manifest.json || $(BIN)/earmark demo --out $(OUT)
+	$(BIN)/earmark app $(OUT)
+
+test: $(VENV)/installed-dev  ## all tests
+	$(BIN)/pytest -n auto
+
+lint: $(VENV)/installed-dev  ## format, style, types, arrows between packages, declared dependencies
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+format: $(VENV)/installed-dev  ## put the code into the house's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/installed-dev  ## print the benchmark tables (long: about half an hour)
+	$(BIN)/python tests/benchmarks/solve_exactness.py
+	$(BIN)/python tests/benchmarks/verified_coverage.py
+
+readme: $(VENV)/installed  ## draw the README's pictures and print its demo output anew
+	$(BIN)/python docs/refresh_readme.py
+
+clean:  ## remove what make made
+	rm -rf $(VENV) earmark-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

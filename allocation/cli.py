@@ -1,0 +1,223 @@
+"""The `earmark` command: arguments in, one message on what is wrong, the table on the terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from allocation.jobs.demo import DemoResult
+
+app = typer.Typer(
+    help="Decide which incentive each user gets under a budget, and prove what the decision is worth.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+OWN = "Your own log (--data LOG.parquet)"
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if show_version:
+        from importlib.metadata import version
+
+        typer.echo(f"earmark {version('earmark')}")
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    data: Annotated[
+        str,
+        typer.Option(
+            help="thornton_hiv, hillstrom, simulated, or the path of your own .parquet or .csv log.",
+            metavar="NAME|FILE",
+        ),
+    ] = "thornton_hiv",
+    users: Annotated[
+        int | None, typer.Option(help="How many users to take at random (simulated: to make). Default: all; 20,000.")
+    ] = None,
+    budget_per_user: Annotated[
+        float | None, typer.Option(help="Money per user to decide at; the curve covers 1/4 to 2 times it.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for decisions.parquet, manifest.json, report.html.")] = Path(
+        "earmark-demo"
+    ),
+    seed: Annotated[int, typer.Option(help="Same seed, same decisions, byte for byte.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON instead of the table.")] = False,
+    treatment: Annotated[
+        str | None, typer.Option(help="Column of the arm each user received.", rich_help_panel=OWN)
+    ] = None,
+    value: Annotated[str | None, typer.Option(help="Column of the outcome.", rich_help_panel=OWN)] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(help="Columns known before the campaign, with commas between.", rich_help_panel=OWN),
+    ] = None,
+    cost: Annotated[
+        str | None,
+        typer.Option(help="Column of the money spent, or arm=cost,arm=cost.", rich_help_panel=OWN),
+    ] = None,
+    control: Annotated[str, typer.Option(help="The arm that means no treatment.", rich_help_panel=OWN)] = "none",
+    propensity: Annotated[
+        str | None,
+        typer.Option(
+            help="arm=probability,... or arm=column,...; default 'arm shares': every user was randomised alike.",
+            rich_help_panel=OWN,
+        ),
+    ] = None,
+    user_id: Annotated[str | None, typer.Option(help="Column of unique user ids.", rich_help_panel=OWN)] = None,
+    currency: Annotated[str | None, typer.Option(help="What money is in, such as EUR.", rich_help_panel=OWN)] = None,
+) -> None:
+    """Run the main job end to end on a randomised log and show what every policy is worth.
+
+    Fits on one half of the users, solves the budget for the other half at five budgets, and verifies there:
+    promised value, verified value and spend, and the paired difference to the best baseline, with 95% intervals.
+    """
+    with one_message():
+        from allocation.jobs.demo import DemoPlan, run_demo
+        from allocation.jobs.output import check_folder, write_demo
+
+        check_folder(out)
+        roles = {
+            "treatment": treatment,
+            "value": value,
+            "features": split_names(features),
+            "cost": pairs_or_name(cost),
+            "control": control,
+            "propensity": pairs_or_name(propensity) or "arm shares",
+            "user_id": user_id,
+            "currency": currency,
+        }
+        progress = Progress()
+        plan = DemoPlan(data, users, budget_per_user, seed, roles=roles)
+        result = run_demo(plan, progress.step)
+        progress.step(f"writing {out}")
+        write_demo(result, out)
+        progress.done()
+        show(result, out, as_json=json)
+
+
+@app.command("app")
+def show_app(
+    run: Annotated[Path, typer.Argument(help="Folder that `earmark demo` wrote.")] = Path("earmark-demo"),
+    port: Annotated[int, typer.Option(help="Port on this machine to listen at.")] = 8501,
+) -> None:
+    """Open a run in the browser (on this machine only, no telemetry)."""
+    import subprocess
+    from importlib.util import find_spec
+
+    with one_message():
+        from allocation.jobs.summary import read_run
+
+        read_run(run)  # so that a wrong folder is said here, not in the browser
+    page = find_spec("app.main")
+    assert page is not None
+    assert page.origin is not None
+    settings = {
+        "server.address": "127.0.0.1",
+        "server.port": str(port),
+        "server.headless": "true",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "viewer",
+    }
+    options = [f"--{name}={setting}" for name, setting in settings.items()]
+    command = [sys.executable, "-m", "streamlit", "run", page.origin, *options, "--", str(run.resolve())]
+    raise typer.Exit(subprocess.call(command))
+
+
+@contextmanager
+def one_message() -> Iterator[None]:
+    """Turn what is wrong with the input into one message on stderr and exit code 1."""
+    try:
+        yield
+    except Exception as error:
+        from allocation.engine.problem import ProblemError
+        from uplift.errors import InputError
+
+        if isinstance(error, (InputError, ProblemError)):
+            fail(str(error))
+        if isinstance(error, OSError):
+            fail(f"{error.filename or 'a file'}: {error.strerror or error}; nothing was changed")
+        raise
+
+
+def fail(message: str) -> None:
+    """Print one message and leave with exit code 1."""
+    typer.secho(f"error: {message}", err=True, fg=typer.colors.RED if sys.stderr.isatty() else None)
+    raise typer.Exit(1)
+
+
+def split_names(text: str | None) -> list[str] | None:
+    """Names between commas; None where nothing was given."""
+    return [name.strip() for name in text.split(",") if name.strip()] if text else None
+
+
+def pairs_or_name(text: str | None) -> dict[str, float | str] | str | None:
+    """`none=0,mail=.1` as a mapping (numbers where they are numbers), a column name as it is."""
+    if text is None or "=" not in text:
+        return text
+    pairs: dict[str, float | str] = {}
+    for part in text.split(","):
+        arm, found, amount = part.partition("=")
+        if not found:
+            from uplift.errors import InputError
+
+            raise InputError(f"{part!r} in {text!r} is no arm=number; write arm=number,arm=number for every arm")
+        try:
+            pairs[arm.strip()] = float(amount)
+        except ValueError:
+            pairs[arm.strip()] = amount.strip()
+    return pairs
+
+
+class Progress:
+    """Steps on stderr, each with the seconds it took."""
+
+    def __init__(self) -> None:
+        self.started = self.began = time.perf_counter()
+        self.open = False
+
+    def step(self, text: str) -> None:
+        """Close the running step and open the next."""
+        self._close()
+        typer.echo(f"{text} ... ", err=True, nl=False)
+        self.began, self.open = time.perf_counter(), True
+
+    def done(self) -> None:
+        """Close the last step and say how long all took."""
+        self._close()
+        typer.echo(f"done in {time.perf_counter() - self.started:.1f} s", err=True)
+
+    def _close(self) -> None:
+        if self.open:
+            typer.echo(f"{time.perf_counter() - self.began:.1f} s", err=True)
+
+
+def show(result: DemoResult, out: Path, *, as_json: bool) -> None:
+    """The manifest as JSON, or the table and the verdict."""
+    from allocation.jobs.output import REPORT
+    from allocation.jobs.summary import MANIFEST
+
+    if as_json:
+        typer.echo((out / MANIFEST).read_text(encoding="utf-8"), nl=False)
+        return
+    from allocation.jobs.terminal import print_result
+
+    print_result(result.summary(), out / REPORT)

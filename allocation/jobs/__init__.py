@@ -1,0 +1,1 @@
+"""Whole jobs over files: read, fit, decide, verify, write. Data frames and Parquet stop here."""

@@ -1,0 +1,107 @@
+"""The cost curve of every policy as an Altair chart, and as pictures that need no browser."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+import vl_convert
+
+from allocation.jobs.summary import BASELINES, CHALLENGER, Summary
+
+# Okabe and Ito's colours: told apart by every common kind of colour vision.
+COLOURS = {
+    CHALLENGER: "#0072B2",
+    "best single arm": "#D55E00",
+    "best mix of arms": "#E69F00",
+    "outcome targeting": "#009E73",
+    "random": "#CC79A7",
+    "nobody": "#7F7F7F",
+}
+THEMES = {
+    "light": {"background": "#ffffff", "ink": "#1b1f24", "faint": "#d8dde3"},
+    "dark": {"background": "#14171b", "ink": "#e6e9ed", "faint": "#3a4149"},
+}
+DARK_COLOURS = {CHALLENGER: "#56B4E9", "nobody": "#A3ADB8"}  # the two that would be too dim on a dark page
+PANEL_WIDTH, PANEL_HEIGHT = 146, 210
+
+
+def cost_curve(run: Summary, theme: str = "light") -> alt.HConcatChart:
+    """One panel a policy: verified value per user against the budget per user, with the interval as a band.
+
+    The curve of two-stage is repeated in every panel, dashed, so that each baseline is read against it.
+    """
+    frame = run.headline()
+    look = THEMES[theme]
+    money = f"budget per user ({run.currency})" if run.currency else "budget per user"
+    y_range = [float(frame["value_low"].min()), float(frame["value_high"].max())]
+    y = alt.Scale(domain=y_range, nice=True, zero=False)
+    colours = COLOURS | (DARK_COLOURS if theme == "dark" else {})
+    order = [CHALLENGER, *BASELINES]
+    reference = frame[frame["policy"] == CHALLENGER]
+    panels = [
+        _panel(frame[frame["policy"] == policy], reference, policy, money, y, colours, look["ink"], first=k == 0)
+        for k, policy in enumerate(order)
+    ]
+    title = alt.TitleParams(
+        f"Verified {run.value_name} per user on {run.users:,} held-out users",
+        subtitle=f"band: 95% interval by bootstrap over users; dashed: {CHALLENGER}",
+        anchor="start",
+        color=look["ink"],
+        subtitleColor=look["ink"],
+        offset=12,
+    )
+    chart: alt.HConcatChart = (
+        alt.hconcat(*panels, spacing=14, bounds="flush", title=title)
+        .configure(background=look["background"], font="sans-serif", padding=12)
+        .configure_axis(
+            labelColor=look["ink"],
+            titleColor=look["ink"],
+            gridColor=look["faint"],
+            domainColor=look["ink"],
+            tickColor=look["ink"],
+            titleFontWeight="normal",
+            labelFontSize=11,
+            titleFontSize=11,
+        )
+        .configure_view(stroke=None)
+    )
+    return chart
+
+
+def _panel(
+    frame: pd.DataFrame,
+    reference: pd.DataFrame,
+    policy: str,
+    money: str,
+    y: alt.Scale,
+    colours: dict[str, str],
+    ink: str,
+    first: bool,
+) -> alt.LayerChart:
+    # The others' axes are there but unseen: all panels then have the same outline, and their titles one height.
+    seen = 1 if first else 0
+    axis = alt.Axis(labelOpacity=seen, tickOpacity=seen, domainOpacity=seen, tickCount=6, title=None)
+    x = alt.X("budget:Q", title=money, axis=alt.Axis(tickCount=4, labelFlush=False))
+    colour = colours[policy]
+    band = alt.Chart(frame).mark_area(opacity=0.28, color=colour)
+    band = band.encode(x=x, y=alt.Y("value_low:Q", scale=y, axis=axis), y2="value_high:Q")
+    line = alt.Chart(frame).mark_line(color=colour, strokeWidth=2.2, point=alt.OverlayMarkDef(color=colour, size=28))
+    line = line.encode(x=x, y=alt.Y("value:Q", scale=y, axis=axis))
+    layers = [band, line]
+    if policy != CHALLENGER:
+        dashed = alt.Chart(reference).mark_line(color=colours[CHALLENGER], strokeWidth=1.4, strokeDash=[4, 3])
+        layers.insert(1, dashed.encode(x=x, y=alt.Y("value:Q", scale=y, axis=axis)))
+    title = alt.TitleParams(policy, color=ink, fontSize=12, anchor="start", frame="group")
+    return alt.LayerChart(layer=layers, width=PANEL_WIDTH, height=PANEL_HEIGHT, title=title)
+
+
+def svg(chart: alt.HConcatChart) -> str:
+    """The chart as SVG text, drawn without a browser and without the network."""
+    text: str = vl_convert.vegalite_to_svg(chart.to_dict())
+    return text
+
+
+def png(chart: alt.HConcatChart, scale: float = 2.0) -> bytes:
+    """The chart as a PNG picture."""
+    picture: bytes = vl_convert.vegalite_to_png(chart.to_dict(), scale=scale)
+    return picture

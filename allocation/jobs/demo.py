@@ -1,0 +1,138 @@
+"""The main job end to end: log, response model, budgets, decisions, and what they are worth on held-out users."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from allocation.engine.price import margins
+from allocation.engine.problem import Allocation, check_budget
+from allocation.evaluation.evaluate import evaluate
+from allocation.jobs.source import Source, load
+from allocation.jobs.summary import BASELINES, CHALLENGER, Summary
+from allocation.policies.base import Policy
+from allocation.policies.baselines import BestMix, BestSingleArm, Nobody, OutcomeTargeting, RandomArm
+from allocation.policies.two_stage import TwoStage
+from uplift.campaign import Campaign
+from uplift.learners import SLearner
+
+HELD_OUT_SHARE = 0.5
+BUDGET_MULTIPLES = (0.25, 0.5, 1.0, 1.5, 2.0)
+
+
+@dataclass(frozen=True, eq=False)
+class DemoPlan:
+    """What to run: the arguments of `earmark demo`; `budget_per_user` is money per user, None for the data's own."""
+
+    data: str = "thornton_hiv"
+    users: int | None = None
+    budget_per_user: float | None = None
+    seed: int = 0
+    n_bootstrap: int = 1000
+    roles: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class DemoResult:
+    """What came of it.
+
+    Attributes
+    ----------
+    plan, source : what was run on which log; budget_per_user : the budget that was decided at, money per user.
+    held_out : the users decided for, half of the log; the other half fitted the models.
+    allocation : the two-stage decision for `held_out`; expected_value, expected_cost, margin : (n,), of each
+        user's arm, as predicted; the margin in value units (see `engine.price.margins`).
+    evaluation : the frame of `evaluate`, totals over `held_out`, budgets as totals.
+    """
+
+    plan: DemoPlan
+    source: Source
+    budget_per_user: float
+    held_out: Campaign
+    allocation: Allocation
+    expected_value: NDArray[np.float64]
+    expected_cost: NDArray[np.float64]
+    margin: NDArray[np.float64]
+    evaluation: pd.DataFrame
+
+    def summary(self) -> Summary:
+        """What is told about the run."""
+        chosen, arms = self.allocation, self.held_out.arms
+        counts = np.bincount(chosen.decision, minlength=len(arms)).tolist()
+        return Summary(
+            name=self.source.name,
+            about=self.source.about,
+            value_name=self.source.value_name,
+            currency=self.source.currency,
+            users=len(self.held_out),
+            budget_per_user=self.budget_per_user,
+            n_bootstrap=self.plan.n_bootstrap,
+            arm_users=dict(zip(arms, counts, strict=True)),
+            totals={
+                "promised_value": chosen.value,
+                "promised_gain": chosen.gain,
+                "promised_spend": chosen.cost,
+                "price": chosen.price,
+                "bound": chosen.bound,
+                "gap": chosen.gap,
+                "slack": chosen.slack,
+            },
+            evaluation=self.evaluation,
+        )
+
+
+def run_demo(plan: DemoPlan, progress: Callable[[str], None] = lambda _: None) -> DemoResult:
+    """Split the log in half, fit every policy on one half, decide and verify on the other.
+
+    Raises InputError or ProblemError, before any work on the log, for a plan that cannot be run.
+    """
+    check_budget(plan.budget_per_user)
+    progress(f"reading {plan.data}")
+    source = load(plan.data, users=plan.users, seed=plan.seed, roles=plan.roles)
+    per_user = source.budget_per_user if plan.budget_per_user is None else float(plan.budget_per_user)
+    train, held_out = source.campaign.split(1 - HELD_OUT_SHARE, plan.seed)
+    progress(f"fitting on {len(train):,} users, {len(train.arms)} arms, {len(train.features)} features")
+    policies = fit_policies(train, plan.seed)
+    budgets = sorted({per_user * multiple * len(held_out) for multiple in BUDGET_MULTIPLES})
+    progress(f"deciding for {len(held_out):,} held-out users at {len(budgets)} budgets, and verifying")
+    evaluation = evaluate(
+        policies,
+        held_out,
+        budgets=budgets,
+        reference=BASELINES,
+        n_bootstrap=plan.n_bootstrap,
+        seed=plan.seed,
+    )
+    two_stage = policies[CHALLENGER]
+    assert isinstance(two_stage, TwoStage)
+    problem = two_stage.problem(held_out.X, per_user * len(held_out))
+    allocation = two_stage.decide(held_out.X, problem.budget)
+    rows = np.arange(len(held_out))
+    return DemoResult(
+        plan=plan,
+        source=source,
+        budget_per_user=per_user,
+        held_out=held_out,
+        allocation=allocation,
+        expected_value=problem.value[rows, allocation.decision].astype(np.float64),
+        expected_cost=problem.cost[rows, allocation.decision].astype(np.float64),
+        margin=margins(problem, allocation),
+        evaluation=evaluation,
+    )
+
+
+def fit_policies(train: Campaign, seed: int) -> dict[str, Policy]:
+    """The two-stage policy and the baselines, fitted on the same users."""
+    return {
+        CHALLENGER: TwoStage(SLearner(seed=seed)).fit(train),
+        "best single arm": BestSingleArm(seed).fit(train),
+        "best mix of arms": BestMix(seed).fit(train),
+        "outcome targeting": OutcomeTargeting(SLearner(seed=seed)).fit(train),
+        "random": RandomArm(seed).fit(train),
+        "nobody": Nobody().fit(train),
+    }

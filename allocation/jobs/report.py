@@ -1,0 +1,31 @@
+"""The demo's report: one HTML file that opens offline, light or dark as the reader's system is."""
+
+from __future__ import annotations
+
+import jinja2
+
+from allocation.jobs import charts, table
+from allocation.jobs.summary import Summary
+
+
+def report_html(run: Summary, seed: int, version: str) -> str:
+    """The whole page as text; every cell is escaped, pictures stand inside, nothing is loaded from anywhere."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("allocation.jobs", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    rows = table.rows(run)
+    budgets = list(dict.fromkeys(row.budget for row in rows))
+    chosen = table.budget_text(run)
+    return environment.get_template("report.html").render(
+        run=run,
+        seed=seed,
+        version=version,
+        verdict=table.verdict(run),
+        groups=[(budget, [row for row in rows if row.budget == budget]) for budget in budgets],
+        chosen=chosen,
+        figures={theme: charts.svg(charts.cost_curve(run, theme)) for theme in charts.THEMES},
+    )

@@ -1,0 +1,122 @@
+"""Where a demo's log comes from: a named public experiment, a simulation, or the user's own file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allocation.policies.base import arm_means
+from uplift import datasets, synthetic
+from uplift.campaign import Campaign
+from uplift.errors import InputError, nearest
+
+NAMED = ("thornton_hiv", "hillstrom", "simulated")
+SIMULATED_USERS = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A log and how to speak of it.
+
+    `value_name` says what one unit of value is, `currency` what money is in; `budget_per_user` is the default
+    budget, money per user; `about` is one sentence for the report; `roles` how an own file was read.
+    """
+
+    name: str
+    campaign: Campaign
+    value_name: str
+    currency: str
+    budget_per_user: float
+    about: str
+    roles: Mapping[str, Any] = field(default_factory=dict)
+
+
+def load(data: str, *, users: int | None = None, seed: int = 0, roles: Mapping[str, Any] | None = None) -> Source:
+    """The named source, or the user's own Parquet or CSV log read with `roles` (see `Campaign.from_frame`).
+
+    `users` draws that many users at random (a simulation makes exactly that many); None takes all.
+    Raises InputError for a name or file that does not exist, and for more users than there are.
+    """
+    if users is not None and users < 2:
+        raise InputError(f"users is {users:,}; at least 2 are expected, some to learn from and some to verify on")
+    if data == "simulated":
+        return _simulated(users or SIMULATED_USERS, seed)
+    if data == "thornton_hiv":
+        source = _thornton()
+    elif data == "hillstrom":
+        source = _hillstrom()
+    elif Path(data).suffix.lower() in (".parquet", ".csv"):
+        source = _own(Path(data), roles or {})
+    else:
+        raise InputError(
+            f"data {data!r} is neither a named set nor the path of a .parquet or .csv file.{nearest(data, NAMED)}"
+        )
+    if users is None:
+        return source
+    have = len(source.campaign)
+    if users > have:
+        raise InputError(f"{users:,} users were asked for, {source.name} has {have:,}; ask for that many at most")
+    rows = np.sort(np.random.default_rng(seed).permutation(have)[:users])
+    return Source(**{**vars(source), "campaign": source.campaign.take(rows)})
+
+
+def _thornton() -> Source:
+    return Source(
+        name="thornton_hiv",
+        campaign=datasets.thornton_hiv(),
+        value_name="results collected",
+        currency="USD",
+        budget_per_user=1.0,
+        about="Cash for collecting a test result, Malawi 2004 (Thornton 2008, American Economic Review 98(5)): the "
+        "amount was drawn at random and paid only on collection.",
+    )
+
+
+def _hillstrom() -> Source:
+    return Source(
+        name="hillstrom",
+        campaign=datasets.hillstrom(),
+        value_name="visits",
+        currency="USD",
+        budget_per_user=0.05,
+        about="An e-mail test of 2008 (Hillstrom, MineThatData challenge): no mail, men's or women's mail at random. "
+        f"That a mail costs {datasets.HILLSTROM_MAIL_COST:.2f} USD is our assumption; the source states no cost.",
+    )
+
+
+def _simulated(users: int, seed: int) -> Source:
+    return Source(
+        name="simulated",
+        campaign=synthetic.simulate(users, seed=seed).campaign,
+        value_name="value",
+        currency="EUR",
+        budget_per_user=1.0,
+        about="A simulated campaign of four doses of money, paid only on redemption; its truth is known to the "
+        "simulation and hidden from the policies.",
+    )
+
+
+def _own(path: Path, roles: Mapping[str, Any]) -> Source:
+    missing = [name for name in ("treatment", "value", "features") if not roles.get(name)]
+    if missing:
+        raise InputError(f"to read {path}, say which column is what: --{missing[0]} is missing (see --help)")
+    given = {k: v for k, v in roles.items() if v is not None and k != "currency"}
+    campaign = Campaign.from_parquet(path, **given)
+    cost = arm_means(campaign)[1]
+    # Half of what giving everybody the dearest arm costs, to two digits: where the choice of users matters most.
+    half = float(max(cost.max(), 0.0)) / 2
+    digits = 1 - math.floor(math.log10(half)) if half > 0 else 0
+    return Source(
+        name=path.name,
+        campaign=campaign,
+        value_name=str(roles["value"]),
+        currency=str(roles.get("currency") or ""),
+        budget_per_user=round(half, digits),
+        about="Your own log.",
+        roles={k: dict(v) if isinstance(v, Mapping) else v for k, v in given.items()},
+    )

@@ -1,0 +1,65 @@
+"""The result on the terminal: the report's own table, in one line a row where it fits and in two where not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from allocation.jobs import table
+from allocation.jobs.summary import CHALLENGER, Summary
+
+WIDE = 112  # columns that a row with its intervals on the same line takes
+
+
+def print_result(run: Summary, report: Path, console: Console | None = None) -> None:
+    """Print the table, the verdict and where the report lies, to stdout unless another console is given."""
+    console = console or Console(highlight=False)
+    unit = f", money in {run.currency}" if run.currency else ""
+    console.print(
+        f"\n[bold]{run.name}[/bold]: per user of {run.users:,} held-out users; value is "
+        f"{run.value_name}{unit}; brackets are 95% intervals\n"
+    )
+    console.print(result_table(run, wide=console.width >= WIDE))
+    console.print()
+    for sentence in table.verdict(run):
+        console.print(f"- {sentence}")
+    console.print(f"\nreport: {report}", soft_wrap=True)
+
+
+def result_table(run: Summary, *, wide: bool) -> Table:
+    """Policy, budget, promised, verified value, verified spend, difference to the best baseline."""
+    grid = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    grid.add_column("policy", no_wrap=True)
+    for name in ("budget", "promised\nvalue", "verified\nvalue", "verified\nspend", "difference to\nbest baseline"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    last = None
+    for row in table.rows(run):
+        if last is not None and row.budget != last:
+            grid.add_row()
+        last = row.budget
+        style = "bold" if row.policy == CHALLENGER else ""
+        grid.add_row(
+            Text(row.policy, style=style),
+            row.budget,
+            row.promised,
+            _cell(row.verified, wide, style),
+            _cell(row.spend, wide, ""),
+            _cell(row.difference, wide, _colour(row)),
+        )
+    return grid
+
+
+def _cell(cell: table.Cell, wide: bool, style: str) -> Text:
+    text = Text(cell.estimate, style=style)
+    if cell.interval:
+        text.append((" " if wide else "\n") + cell.interval, style="dim not bold")
+    return text
+
+
+def _colour(row: table.Row) -> str:
+    if not row.clear:
+        return ""
+    return "green" if row.difference.estimate.startswith("+") else "red"

@@ -1,0 +1,1 @@
+"""Shows: the analysts' page on a run, in Streamlit. No mathematics here."""

@@ -1,0 +1,57 @@
+"""The page on one run: what the budget buys, per policy, with intervals. Started by `earmark app RUN`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from allocation.jobs import table
+from allocation.jobs.charts import cost_curve
+from allocation.jobs.summary import Summary, read_run
+from uplift.errors import InputError
+
+
+def page(folder: Path) -> None:
+    """Load the run and draw it, or say in one message why it cannot be shown."""
+    st.set_page_config(page_title="earmark", layout="wide")
+    try:
+        run = read_run(folder)
+    except InputError as error:
+        st.error(str(error))
+        return
+    st.title(f"What a budget buys: {run.name}")
+    st.caption(run.about)
+    for sentence in table.verdict(run):
+        st.markdown(f"- {sentence}")
+    st.subheader("Cost curve of every policy")
+    theme = "dark" if st.context.theme.type == "dark" else "light"
+    st.altair_chart(cost_curve(run, theme), theme=None)
+    st.subheader("Every policy at every budget")
+    money = f", budget and spend in {run.currency}" if run.currency else ""
+    st.caption(f"Per user of {run.users:,} held-out users; value in {run.value_name}{money}; 95% intervals.")
+    st.dataframe(cells(run), hide_index=True)
+    st.subheader("The decision that was written")
+    users = pd.DataFrame({"arm": list(run.arm_users), "users": list(run.arm_users.values())})
+    st.dataframe(users, hide_index=True)
+
+
+def cells(run: Summary) -> pd.DataFrame:
+    """The report's table, a column a figure."""
+    return pd.DataFrame(
+        {
+            "policy": row.policy,
+            "budget": row.budget,
+            "promised value": row.promised,
+            "verified value": f"{row.verified.estimate} {row.verified.interval}".strip(),
+            "verified spend": f"{row.spend.estimate} {row.spend.interval}".strip(),
+            "difference to the best baseline": f"{row.difference.estimate} {row.difference.interval}".strip(),
+        }
+        for row in table.rows(run)
+    )
+
+
+if __name__ == "__main__":
+    page(Path(sys.argv[1] if len(sys.argv) > 1 else "earmark-demo"))
