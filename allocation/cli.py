@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from allocation.jobs.demo import DemoResult
 
 app = typer.Typer(
-    help="Decide which incentive each user gets under a budget, and prove what the decision is worth.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -35,6 +34,7 @@ def main() -> None:
 def root(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
+    """Decide which incentive each user gets under a budget, and prove what the decision is worth."""
     if show_version:
         from importlib.metadata import version
 
@@ -221,3 +221,7 @@ def show(result: DemoResult, out: Path, *, as_json: bool) -> None:
     from allocation.jobs.terminal import print_result
 
     print_result(result.summary(), out / REPORT)
+
+
+if __name__ == "__main__":
+    main()

@@ -18,8 +18,8 @@ BEGIN, END = "<!-- demo output -->\n```text\n", "```\n<!-- end of demo output --
 
 
 def demo_output(run: Summary) -> str:
-    """What `earmark demo` prints to a terminal of 112 columns."""
-    console = Console(file=io.StringIO(), width=112, highlight=False, color_system=None)
+    """What `earmark demo` prints to a terminal of 100 columns."""
+    console = Console(file=io.StringIO(), width=100, highlight=False, color_system=None)
     print_result(run, Path("earmark-demo") / "report.html", console)
     lines = console.file.getvalue().strip("\n").split("\n")  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in lines) + "\n"

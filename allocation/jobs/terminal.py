@@ -11,7 +11,7 @@ from rich.text import Text
 from allocation.jobs import table
 from allocation.jobs.summary import CHALLENGER, Summary
 
-WIDE = 112  # columns that a row with its intervals on the same line takes
+WIDE = 96  # columns that a row with its intervals on the same line takes
 
 
 def print_result(run: Summary, report: Path, console: Console | None = None) -> None:

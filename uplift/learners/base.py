@@ -113,6 +113,26 @@ def default_base(seed: int) -> LGBMRegressor:
     )
 
 
+def default_cost_base(seed: int, cost: Array) -> LGBMRegressor:
+    """The same trees for cost: with a Poisson loss where no logged cost is negative, so that no prediction is 0.
+
+    A squared loss predicts 0 or less for some users of an incentive that is paid only on redemption, and an optimiser
+    takes just these for free. The Poisson loss is unbiased for the mean of any amount that is not negative.
+    """
+    model = default_base(seed)
+    if cost.min() < 0:
+        return model
+    # Without a least Hessian the fit does not depend on the unit of money.
+    return model.set_params(objective="poisson", poisson_max_delta_step=0.1, min_child_weight=0.0)
+
+
+def fit_cost(base: Any, cost_base: Any, seed: int, X: NDArray[np.float32], cost: Array, weight: Array | None) -> Any:
+    """The fitted model of cost: `cost_base`, else `base` where that is a regressor, else the default for cost."""
+    if cost_base is None and base is not None and is_regressor(base):
+        cost_base = base
+    return fit_base(default_cost_base(seed, cost) if cost_base is None else cost_base, seed, X, cost, weight)
+
+
 def fit_base(base: Any, seed: int, X: NDArray[np.float32], y: Array, weight: Array | None) -> Any:
     """A clone of `base` (the default one for None) fitted to y, weighted where it can be."""
     if base is not None and not (is_regressor(base) or is_classifier(base)):

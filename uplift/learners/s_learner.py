@@ -7,10 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, is_regressor
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from uplift.learners.base import Array, CostRange, check_log, expected, fit_base
+from uplift.learners.base import Array, CostRange, check_log, expected, fit_base, fit_cost
 from uplift.response import Response
 
 
@@ -21,7 +21,8 @@ class SLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no 
     ----------
     base : scikit-learn regressor or classifier of the value; None takes LightGBM. Of a classifier the expected
         label is used, so labels must be numbers.
-    cost_base : the same for the cost; None takes `base` where that is a regressor, else LightGBM.
+    cost_base : the same for the cost; None takes `base` where that is a regressor, else LightGBM with a
+        Poisson loss where no logged cost is negative (`default_cost_base` says why).
     seed : seed of the base models.
 
     Attributes
@@ -69,11 +70,12 @@ class SLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no 
         self.value_model_ = fit_base(self.base, self.seed, design, log.value, log.weight)
         self.cost_model_ = None
         if not self.cost_range_.known.all():
-            base = self.cost_base or (self.base if self.base is not None and is_regressor(self.base) else None)
             # Arms whose cost is known would only teach the model what is never asked of it.
             rows = ~self.cost_range_.known[log.treatment]
             weight = None if log.weight is None else log.weight[rows]
-            self.cost_model_ = fit_base(base, self.seed + 1, design[rows], log.cost[rows], weight)
+            self.cost_model_ = fit_cost(
+                self.base, self.cost_base, self.seed + 1, design[rows], log.cost[rows], weight
+            )
         return self
 
     def predict(self, X: ArrayLike) -> Response:

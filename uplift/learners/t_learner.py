@@ -7,10 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, is_regressor
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from uplift.learners.base import Array, CostRange, check_log, expected, fit_base
+from uplift.learners.base import Array, CostRange, check_log, expected, fit_base, fit_cost
 from uplift.response import Response
 
 
@@ -21,7 +21,8 @@ class TLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no 
     ----------
     base : scikit-learn regressor or classifier of the value; None takes LightGBM. Of a classifier the expected
         label is used, so labels must be numbers.
-    cost_base : the same for the cost; None takes `base` where that is a regressor, else LightGBM.
+    cost_base : the same for the cost; None takes `base` where that is a regressor, else LightGBM with a
+        Poisson loss where no logged cost is negative (`default_cost_base` says why).
     seed : seed of the base models.
 
     Attributes
@@ -54,7 +55,6 @@ class TLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no 
         """Fit value and cost. Shapes as in `ResponseLearner`; raises InputError on input that does not fit."""
         log = check_log(X, value, treatment, cost, propensity, arms)
         validate_data(self, log.X, skip_check_array=True)
-        cost_base = self.cost_base or (self.base if self.base is not None and is_regressor(self.base) else None)
         self.arms_ = log.arms
         self.cost_range_ = CostRange.of(log)
         self.value_models_ = []
@@ -64,8 +64,9 @@ class TLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no 
             weight = None if log.weight is None else log.weight[rows]
             seed = self.seed + 2 * j
             self.value_models_.append(fit_base(self.base, seed, log.X[rows], log.value[rows], weight))
-            known = self.cost_range_.known[j]
-            model = None if known else fit_base(cost_base, seed + 1, log.X[rows], log.cost[rows], weight)
+            model = None
+            if not self.cost_range_.known[j]:
+                model = fit_cost(self.base, self.cost_base, seed + 1, log.X[rows], log.cost[rows], weight)
             self.cost_models_.append(model)
         return self
 

@@ -1,0 +1,109 @@
+"""The run's folder: what stands in it, and what becomes of it when writing fails."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from allocation.jobs.demo import DemoPlan, DemoResult, run_demo
+from allocation.jobs.output import check_folder, write_demo
+from allocation.jobs.summary import read_run
+from uplift.errors import InputError
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_decisions_file_alone_proves_the_budget_exactly(run_folder: Path, result: DemoResult):
+    table = pq.read_table(run_folder / "decisions.parquet")
+    assert table.column_names == ["user_id", "arm", "expected_value", "expected_cost", "margin"]
+    spent = sum(map(Fraction, table["expected_cost"].to_pylist()))
+    assert spent <= Fraction(result.budget_per_user) * len(result.held_out)
+    assert float(spent) == pytest.approx(result.allocation.cost)
+    assert set(table["arm"].to_pylist()) <= set(result.held_out.arms)
+    assert len(set(table["user_id"].to_pylist())) == table.num_rows == len(result.held_out)
+
+
+def test_the_manifest_describes_the_files_beside_it(run_folder: Path):
+    manifest = json.loads((run_folder / "manifest.json").read_text())
+    assert sorted(contents(run_folder)) == ["decisions.parquet", "manifest.json", "report.html"]
+    for part in manifest["parts"]:
+        data = (run_folder / part["file"]).read_bytes()
+        assert len(data) == part["bytes"]
+        assert hashlib.sha256(data).hexdigest() == part["sha256"]
+    rows = pq.read_metadata(run_folder / "decisions.parquet").num_rows
+    assert manifest["parts"][0]["rows"] == manifest["held_out_users"] == sum(manifest["arm_users"].values()) == rows
+
+
+def test_the_run_read_back_tells_what_the_run_told(run_folder: Path, result: DemoResult):
+    told, read = result.summary(), read_run(run_folder)
+    assert told.headline().to_dict("records") == read.headline().to_dict("records")
+    assert (told.name, told.users, told.arm_users, told.totals) == (
+        read.name,
+        read.users,
+        read.arm_users,
+        read.totals,
+    )
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(run_folder: Path, tmp_path: Path):
+    write_demo(run_demo(DemoPlan("simulated", users=3_000, n_bootstrap=200)), tmp_path / "again")
+    write_demo(run_demo(DemoPlan("simulated", users=3_000, n_bootstrap=200, seed=1)), tmp_path / "other")
+    assert contents(tmp_path / "again") == contents(run_folder)
+    assert contents(tmp_path / "other")["decisions.parquet"] != contents(run_folder)["decisions.parquet"]
+
+
+def test_a_folder_that_was_there_keeps_its_other_files(result: DemoResult, tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "manifest.json").write_text("old")
+    write_demo(result, tmp_path)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert read_run(tmp_path).users == len(result.held_out)
+    assert not [p for p in tmp_path.parent.iterdir() if p.name.startswith(f".{tmp_path.name}-")]
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path):
+    (tmp_path / "out").write_text("a file")
+    for out in (tmp_path / "out", tmp_path / "out" / "deeper"):
+        with pytest.raises(InputError, match=r"out is a file; the results need a folder"):
+            check_folder(out)
+
+
+def test_a_write_that_fails_half_way_leaves_the_old_run_whole(run_folder: Path, tmp_path: Path):
+    """The operating system refuses files over 20 kB; the decisions alone take more."""
+    out = tmp_path / "run"
+    out.mkdir()
+    for name, data in contents(run_folder).items():
+        (out / name).write_bytes(data)
+    done = subprocess.run(
+        [sys.executable, "-m", "allocation.cli", "demo", "--data", "simulated", "--users", "4000", "--out", str(out)],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "error: " in done.stderr
+    assert contents(out) == contents(run_folder)
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"input": 3}', "not json"])
+def test_a_broken_manifest_is_named(tmp_path: Path, text: str):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(InputError, match=r"manifest.json is no manifest of a run"):
+        read_run(tmp_path)
+
+
+def test_an_empty_folder_is_no_run(tmp_path: Path):
+    with pytest.raises(InputError, match=r"manifest.json does not exist; give the folder"):
+        read_run(tmp_path)

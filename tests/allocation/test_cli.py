@@ -1,0 +1,177 @@
+"""The `earmark` command: its exit codes, its messages, and that bad input writes nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from allocation.cli import app
+from allocation.jobs.summary import read_run
+
+ROLES = ["--treatment", "arm", "--value", "spend", "--cost", "cost", "--features", "age,visits", "--user-id", "id"]
+
+
+def log(n: int = 600) -> pd.DataFrame:
+    """A small randomised log of three arms."""
+    rng = np.random.default_rng(0)
+    arm = rng.choice(["none", "mail", "coupon"], n)
+    age, visits = rng.normal(40, 10, n), rng.poisson(3, n)
+    redeemed = (rng.random(n) < 0.5) * (arm == "coupon")
+    spend = 10 + visits + (arm != "none") * visits + rng.normal(0, 1, n)
+    cost = 2.0 * redeemed + 0.1 * (arm == "mail")
+    return pd.DataFrame({"id": np.arange(n), "arm": arm, "spend": spend, "cost": cost, "age": age, "visits": visits})
+
+
+def demo(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["demo", *arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_an_own_log_runs_end_to_end(tmp_path: Path):
+    log().to_parquet(tmp_path / "log.parquet")
+    code, out, err = demo(
+        "--data", str(tmp_path / "log.parquet"), *ROLES, "--currency", "EUR", "--out", str(tmp_path / "o")
+    )
+    assert code == 0, err
+    run = read_run(tmp_path / "o")
+    assert (run.name, run.value_name, run.currency) == ("log.parquet", "spend", "EUR")
+    assert set(run.arm_users) == {"none", "coupon", "mail"}
+    for name in ("two-stage", "best single arm", "outcome targeting", "random", "nobody"):
+        assert name in out
+    assert "fitting on" in err
+
+
+def test_the_demo_on_real_incentives_prints_the_table_and_writes_three_files(tmp_path: Path):
+    code, out, _ = demo("--out", str(tmp_path / "o"))
+    assert code == 0
+    assert "results collected" in out
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["decisions.parquet", "manifest.json", "report.html"]
+
+
+def test_json_is_the_manifest_and_nothing_else(tmp_path: Path):
+    code, out, _ = demo("--data", "simulated", "--users", "500", "--json", "--out", str(tmp_path / "o"))
+    assert code == 0
+    assert json.loads(out) == json.loads((tmp_path / "o" / "manifest.json").read_text())
+
+
+def put(column: str, row: int, cell: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    def change(frame: pd.DataFrame) -> pd.DataFrame:
+        frame[column] = frame[column].astype(object if isinstance(cell, str) else frame[column].dtype)
+        frame.loc[row, column] = cell
+        return frame
+
+    return change
+
+
+def probabilities(text: str) -> list[str]:
+    return [*ROLES, "--propensity", text]
+
+
+THIRDS = "none=.333,mail=.333,coupon=.334"
+BAD = {
+    "missing column": (lambda f: f.drop(columns="spend"), ROLES, ["'spend'", "not in the table"]),
+    "missing feature": (lambda f: f.rename(columns={"age": "agee"}), ROLES, ["'age'", "Did you mean 'agee'?"]),
+    "unknown arm": (put("arm", 3, "fax"), probabilities(THIRDS), ["'arm'", "1 rows", "'fax'", "drop these rows"]),
+    "NaN value": (put("spend", 5, np.nan), ROLES, ["'spend'", "1 missing", "of 600", "row 5", "fill"]),
+    "infinite value": (put("spend", 7, np.inf), ROLES, ["'spend'", "1 infinite", "of 600", "row 7"]),
+    "NaN cost": (put("cost", 5, np.nan), ROLES, ["'cost'", "1 missing"]),
+    "infinite feature": (put("age", 5, -np.inf), ROLES, ["'age'", "1 infinite"]),
+    "text feature": (put("age", 5, "old"), ROLES, ["'age'", "numbers are expected"]),
+    "duplicate user": (put("id", 5, 6), ROLES, ["'id'", "2 of 600", "such as 6", "aggregate or drop"]),
+    "no control": (lambda f: f[f["arm"] != "none"], ROLES, ["'none'", "absent", "'arm'", "control="]),
+    "arm never logged": (lambda f: f[f["arm"] != "mail"], probabilities(THIRDS), ["'mail'", "never logged", "0 of"]),
+    "propensity zero": (lambda f: f, probabilities("none=0,mail=.5,coupon=.5"), ["'none'", "outside (0, 1]"]),
+    "propensity above one": (lambda f: f, probabilities("none=1.5,mail=.5,coupon=.5"), ["'none'", "outside (0, 1]"]),
+    "propensity sum": (lambda f: f, probabilities("none=.5,mail=.5,coupon=.5"), ["sum to 1.5", "1 is expected"]),
+    "propensity lacks an arm": (lambda f: f, probabilities("none=.5,mail=.5"), ["'coupon'"]),
+    "propensity malformed": (lambda f: f, probabilities("none=.5,mail"), ["'mail'", "arm=number"]),
+    "no rows": (lambda f: f.head(0), ROLES, ["empty", "0 rows"]),
+    "negative budget": (lambda f: f, [*ROLES, "--budget-per-user", "-2"], ["budget is -2", "0 or more"]),
+    "budget is no number": (lambda f: f, [*ROLES, "--budget-per-user", "nan"], ["budget is nan"]),
+    "infinite budget": (lambda f: f, [*ROLES, "--budget-per-user", "inf"], ["budget", "finite"]),
+    "too many users asked": (lambda f: f, [*ROLES, "--users", "601"], ["601", "600"]),
+    "roles forgotten": (lambda f: f, [], ["--treatment", "--help"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_bad_input_gets_one_message_exit_1_and_writes_nothing(tmp_path: Path, case: str, kind: str):
+    change, arguments, words = BAD[case]
+    frame, path = change(log()), tmp_path / f"log.{kind}"
+    frame.to_parquet(path) if kind == "parquet" and case != "text feature" else frame.to_csv(path, index=False)
+    if kind == "parquet" and case == "text feature":
+        frame.astype({"age": str}).to_parquet(path)
+    code, out, err = demo("--data", str(path), *arguments, "--out", str(tmp_path / "o"))
+    assert_one_message(code, out, err, words)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("log.parquet", b"", ["log.parquet", "empty", "0 bytes"]),
+        ("log.parquet", b"id,arm,spend\n1,none,2\n", ["no Parquet file", "b'id,a'", "name a CSV file .csv"]),
+        ("log.parquet", b"PAR1 and then nothing", ["cannot be read", "cut short"]),
+        ("log.csv", b"a,b\n1,2\n1,2,3\n", ["cannot be read as CSV"]),
+        ("log.txt", b"hello", ["neither a named set nor", "Did you mean" if False else "log.txt"]),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says(tmp_path: Path, name: str, content: bytes, words: list[str]):
+    (tmp_path / name).write_bytes(content)
+    code, out, err = demo("--data", str(tmp_path / name), *ROLES, "--out", str(tmp_path / "o"))
+    assert_one_message(code, out, err, words)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_a_file_that_does_not_exist_and_an_output_that_is_a_file(tmp_path: Path):
+    code, out, err = demo("--data", str(tmp_path / "no.parquet"), *ROLES, "--out", str(tmp_path / "o"))
+    assert_one_message(code, out, err, ["no.parquet", "does not exist"])
+    (tmp_path / "o").write_text("mine")
+    code, out, err = demo("--out", str(tmp_path / "o"))
+    assert_one_message(code, out, err, ["is a file", "--out"])
+    assert (tmp_path / "o").read_text() == "mine"
+
+
+def assert_one_message(code: int, out: str, err: str, words: list[str]) -> None:
+    assert code == 1
+    assert out == ""
+    messages = [line for line in err.splitlines() if "error: " in line]
+    assert len(messages) == 1
+    assert "Traceback" not in err
+    for word in words:
+        assert word in messages[0], messages[0]
+
+
+def test_wrong_usage_leaves_with_2():
+    assert demo("--budget-per-user", "much")[0] == 2
+    assert demo("--colour", "red")[0] == 2
+
+
+def test_help_and_version_need_no_numerical_library():
+    """Lazy imports: the help must not wait for numpy, pandas or LightGBM."""
+    code = (
+        "import sys\nfrom allocation.cli import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'numpy', 'pandas', 'lightgbm', 'sklearn', 'altair', 'streamlit', 'pyarrow'} & set(sys.modules)\n"
+        "sys.exit(repr(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "demo" in done.stdout
+
+
+def test_the_app_command_refuses_a_folder_without_a_run(tmp_path: Path):
+    result = CliRunner().invoke(app, ["app", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "manifest.json does not exist" in result.stderr

@@ -1,0 +1,105 @@
+"""Do the verified intervals cover the truth? Simulated campaigns, one a seed; prints two Markdown tables.
+
+    python tests/benchmarks/verified_coverage.py [--seeds 100] [--users 20000]
+
+Each seed simulates a log, fits every policy on one half, decides for the other half at three budgets, and compares
+the estimate with the true expected value (and spend) of the very same decisions, which only the simulation knows.
+The interval also covers who happens to be in the held-out half, so coverage a little above its level is expected.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections import defaultdict
+
+import numpy as np
+
+from allocation import evaluate
+from allocation.jobs.demo import fit_policies
+from uplift import synthetic
+
+BUDGETS_PER_USER = (0.25, 0.5, 1.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--users", type=int, default=20_000)
+    options = parser.parse_args()
+    hits: dict[tuple[str, str], list[tuple[bool, bool, bool]]] = defaultdict(list)
+    gains: dict[tuple[float, str], list[tuple[float, float, float]]] = defaultdict(list)
+    overspent = 0
+    for seed in range(options.seeds):
+        simulation = synthetic.simulate(options.users, seed=seed)
+        train, held_out = simulation.campaign.split(0.5, seed)
+        truth, n = simulation.truth.take(held_out.user_id), len(held_out)
+        policies = fit_policies(train, seed)
+        budgets = [b * n for b in BUDGETS_PER_USER]
+        single = evaluate(policies, held_out, budgets=budgets, reference="best single arm", seed=seed)
+        pair = {name: policies[name] for name in ("two-stage", "best mix of arms")}
+        mix = evaluate(pair, held_out, budgets=budgets, reference="best mix of arms", seed=seed)
+        overspent += int((single["promised_spend"] > single["budget"]).sum())
+        true = {
+            (name, b): true_totals(policy.decide(held_out.X, b), truth)
+            for name, policy in policies.items()
+            for b in budgets
+        }
+        for row in single.itertuples():
+            value, spend = true[row.policy, row.budget]
+            difference = value - true["best single arm", row.budget][0]
+            hits[row.policy, row.estimator].append(
+                (
+                    row.value_low <= value <= row.value_high,
+                    row.spend_low <= spend <= row.spend_high,
+                    row.difference_low <= difference <= row.difference_high,
+                )
+            )
+        for name, frame in (("best single arm", single), ("best mix of arms", mix)):
+            mine = frame[(frame.policy == "two-stage") & (frame.estimator == "sn")]
+            for row in mine.itertuples():
+                b = row.budget
+                gains[round(b / n, 6), name].append(
+                    (
+                        (true["two-stage", b][0] - true[name, b][0]) / n,
+                        row.difference / n,
+                        float(row.difference_low > 0),
+                    )
+                )
+    report(options, hits, gains, overspent)
+
+
+def true_totals(allocation: object, truth: object) -> tuple[float, float]:
+    """Expected value and spend of the decision, summed over its users."""
+    rows = np.arange(len(truth))
+    return float(truth.value[rows, allocation.decision].sum()), float(truth.cost[rows, allocation.decision].sum())
+
+
+def report(options: argparse.Namespace, hits: dict, gains: dict, overspent: int) -> None:
+    print(
+        f"{options.seeds} seeds x {options.users:,} users (half held out), budgets {BUDGETS_PER_USER} EUR per user,"
+    )
+    print(f"1,000 bootstrap resamples; Python {platform.python_version()}, numpy {np.__version__}")
+    print(f"decisions whose predicted spend exceeds the budget: {overspent}\n")
+    print("Share of seeds (worst budget / mean over budgets) whose 95% interval covers the truth:\n")
+    print("| policy | estimator | value | spend | difference to best single arm |")
+    print("|---|---|---|---|---|")
+    width = len(BUDGETS_PER_USER)
+    for (policy, estimator), cells in hits.items():
+        by_budget = np.array(cells).reshape(-1, width, 3).mean(axis=0)
+        shown = [f"{low:.2f} / {mean:.3f}" for low, mean in zip(by_budget.min(0), by_budget.mean(0), strict=True)]
+        if policy == "best single arm":
+            shown[2] = "-"
+        if policy == "nobody":
+            shown[1] = "- (nothing is spent)"
+        print(f"| {policy} | {estimator} | {' | '.join(shown)} |")
+    print("\nTwo-stage against the baselines (sn, EUR of value per user, mean over seeds):\n")
+    print("| budget per user | baseline | true difference | verified difference | seeds with interval above 0 |")
+    print("|---|---|---|---|---|")
+    for (budget, name), cells in sorted(gains.items()):
+        true, verified, above = np.mean(cells, axis=0)
+        print(f"| {budget:g} | {name} | {true:+.3f} | {verified:+.3f} | {above:.0%} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""What many tests need: the shared data, a browser, a finished demo run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from allocation.jobs.demo import DemoPlan, DemoResult, run_demo
+from allocation.jobs.output import write_demo
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The shared data sets, or a skip that says where they were sought."""
+    named = os.environ.get("EARMARK_DATA")
+    folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not (folder / "hillstrom.parquet").is_file():
+        pytest.skip(f"hillstrom.parquet is not in {folder}; set EARMARK_DATA to the folder that holds it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def result() -> DemoResult:
+    """A small simulated run."""
+    return run_demo(DemoPlan("simulated", users=3_000, n_bootstrap=200))
+
+
+@pytest.fixture(scope="session")
+def run_folder(result: DemoResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of that run, to be read only."""
+    folder = tmp_path_factory.mktemp("run") / "spring"
+    write_demo(result, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    """Debian's Chromium, headless, under Playwright."""
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("no chromium on the PATH; apt-get install chromium")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=flags)
+        yield chromium
+        chromium.close()

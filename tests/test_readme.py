@@ -1,0 +1,57 @@
+"""What the README shows is what happens."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from allocation.cli import app
+from allocation.jobs.demo import DemoPlan, run_demo
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]):
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len(blocks) == 1
+    exec(compile(blocks[0], "README.md", "exec"), {})
+    assert "promised_value" in capsys.readouterr().out
+
+
+def test_the_demo_output_is_what_the_demo_prints():
+    shown = re.search(r"<!-- demo output -->\n```text\n(.*?)```", README, flags=re.DOTALL)
+    assert shown is not None
+    demo_output = runpy.run_path(str(ROOT / "docs" / "refresh_readme.py"))["demo_output"]
+    assert shown.group(1) == demo_output(run_demo(DemoPlan()).summary()), "run: make readme"
+
+
+def test_the_command_for_an_own_log_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    command = next(b for b in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL) if "log.parquet" in b)
+    words = shlex.split(command.replace("\\\n", " "))
+    rng = np.random.default_rng(0)
+    arm = rng.choice(["none", "mail", "coupon"], 500, p=[0.5, 0.3, 0.2])
+    frame = pd.DataFrame({name: rng.normal(size=500) for name in ("age", "visits", "recency")})
+    frame = frame.assign(id=np.arange(500), arm=arm, spend=rng.gamma(2, 5, 500), cost=1.0 * (arm == "coupon"))
+    monkeypatch.chdir(tmp_path)
+    frame.to_parquet("log.parquet")
+    result = CliRunner().invoke(app, words[1:])
+    assert words[0] == "earmark"
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "spring" / "report.html").is_file()
+
+
+def test_every_file_and_make_target_that_it_names_exists():
+    for link in re.findall(r"\]\(([^)#:]+)\)|(?:src|srcset)=\"([^\"]+)\"", README):
+        assert (ROOT / "".join(link)).exists(), link
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert set(re.findall(r"make ([a-z]+)", README)) - {"sure"} <= targets
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
