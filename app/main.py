@@ -28,7 +28,7 @@ def page(folder: Path) -> None:
         st.markdown(f"- {sentence}")
     st.subheader("Cost curve of every policy")
     theme = "dark" if st.context.theme.type == "dark" else "light"
-    st.altair_chart(cost_curve(run, theme), theme=None)
+    st.altair_chart(cost_curve(run, theme, background="transparent"), theme=None)
     st.subheader("Every policy at every budget")
     money = f", budget and spend in {run.currency}" if run.currency else ""
     st.caption(f"Per user of {run.users:,} held-out users; value in {run.value_name}{money}; 95% intervals.")

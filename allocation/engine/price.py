@@ -42,7 +42,7 @@ def solve(problem: Problem) -> Allocation:
     order = np.argsort(-hull.slope, kind="stable")
     taken = _take_prefix(purse, hull, order)
     price = float(hull.slope[order[taken]]) if taken < len(order) else 0.0
-    bound = _dual_bound(problem, price)
+    bound = _linear_bound(purse, hull, order, taken)
     _fill_with_steps(purse, hull, order[taken:])
     _fill_with_changes(purse)
     return allocation_of(problem, purse.decision, price, bound)
@@ -54,7 +54,7 @@ def margins(problem: Problem, allocation: Allocation) -> NDArray[np.float64]:
     The score is value - price cost. Negative for the few users whose arm was changed to fill the budget; infinite
     where the user has no other eligible arm.
     """
-    score = problem.value.astype(np.float64) - allocation.price * problem.cost
+    score = problem.value.astype(np.float64) - allocation.price * problem.cost.astype(np.float64)
     if problem.eligible is not None:
         score[~problem.eligible] = -np.inf
     rows = np.arange(problem.n_users)
@@ -159,12 +159,16 @@ def _fill_with_changes(purse: _Purse) -> None:
             return
 
 
-def _dual_bound(problem: Problem, price: float) -> float:
-    """p budget + sum_i max_j (value_ij - p cost_ij), value units: an upper bound for every price p >= 0."""
-    if not math.isfinite(price):  # a step nearly free of cost; price 0 bounds as well, if loosely
-        price = 0.0
-    score = problem.value - (price * problem.cost.astype(np.float64) if price else 0.0)
-    if problem.eligible is not None:
-        score = np.where(problem.eligible, score, -np.inf)
-    spent = price * problem.limit if price else 0.0
-    return math.fsum([spent, *score.max(axis=1).tolist()])
+def _linear_bound(purse: _Purse, hull: Hull, order: NDArray[np.int64], taken: int) -> float:
+    """The optimum when users may be split: the value so far plus the fitting fraction of the next step, value units.
+
+    It equals the dual p budget + sum_i max_j (value_ij - p cost_ij) at the price p of that step, without the
+    rounding of p cost where p is huge.
+    """
+    chosen = purse.problem.value[np.arange(len(purse.decision)), purse.decision]
+    value = math.fsum(chosen.tolist())
+    if taken == len(order):
+        return value
+    step = order[taken]
+    fraction = float(purse.left / Fraction(float(hull.extra_cost[step])))
+    return value + fraction * float(hull.extra_value[step])

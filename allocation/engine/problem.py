@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Table = NDArray[np.floating[Any]]
+LARGEST = 1e100  # beyond it, sums and products of amounts may leave the range of floats
 
 
 class ProblemError(ValueError):
@@ -109,6 +110,10 @@ def check_budget(budget: float | None) -> float | None:
         return None
     try:
         number = float(budget)
+        if isinstance(budget, str):  # type: ignore[unreachable]  # a caller without types
+            raise TypeError  # "100" may be a column's name as well as an amount
+    except OverflowError:
+        raise ProblemError("budget is larger than any float; give None for no limit") from None
     except (TypeError, ValueError):
         raise ProblemError(f"budget is {budget!r}; a number is expected, or None for no limit") from None
     if math.isnan(number) or number < 0:
@@ -117,20 +122,27 @@ def check_budget(budget: float | None) -> float | None:
 
 
 def _floats(table: Any, name: str) -> Table:
-    array = np.asarray(table)
+    try:
+        array = np.asarray(table)
+    except ValueError:
+        raise ProblemError(f"the rows of {name} differ in length; a table (users, arms) is expected") from None
     if array.ndim != 2:
         raise ProblemError(f"{name} has {array.ndim} dimensions; a table (users, arms) is expected")
+    if array.dtype.kind not in "fiub":
+        raise ProblemError(f"{name} holds {array.dtype} cells; numbers are expected")
     if array.dtype not in (np.float32, np.float64):
-        try:
-            array = array.astype(np.float64)
-        except (TypeError, ValueError):
-            raise ProblemError(f"{name} holds {array.dtype} cells; numbers are expected") from None
+        array = array.astype(np.float64)
     bad = ~np.isfinite(array)
     if bad.any():
         row, column = (int(k) for k in np.argwhere(bad)[0])
         raise ProblemError(
             f"{name} has {int(bad.sum()):,} missing or infinite of {array.size:,} cells, the first for user {row:,}, "
             f"arm {column} (both counted from 0); finite numbers are expected: mend the predictions or drop the users"
+        )
+    if array.size and float(np.abs(array).max()) > LARGEST:
+        raise ProblemError(
+            f"{name} has amounts up to {float(np.abs(array).max()):.3g}; at most {LARGEST:g} can be summed without "
+            "overflow: count in a larger unit"
         )
     return array
 

@@ -29,7 +29,8 @@ def match_weight(decision: NDArray[np.int64], campaign: Campaign) -> Array:
     if decision.shape != (n,):
         raise InputError(f"the decision has shape {decision.shape} for {n:,} users; ({n},) is expected")
     if n and not 0 <= decision.min() <= decision.max() < len(campaign.arms):
-        raise InputError(f"the decision names arm {decision.max()}; the log has arms 0..{len(campaign.arms) - 1}")
+        wrong = decision.min() if decision.min() < 0 else decision.max()
+        raise InputError(f"the decision names arm {wrong}; the log has arms 0..{len(campaign.arms) - 1}")
     rows = np.arange(n)
     matched = decision == campaign.treatment
     return np.asarray(np.where(matched, 1 / campaign.propensity[rows, campaign.treatment], 0.0))

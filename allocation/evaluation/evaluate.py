@@ -53,6 +53,8 @@ def evaluate(
     names, n = list(policies), len(held_out)
     if n_bootstrap < 2:
         raise InputError(f"n_bootstrap is {n_bootstrap}; at least 2 resamples are expected, 1000 is usual")
+    if not 0 < level < 1:
+        raise InputError(f"level is {level!r}; a share between 0 and 1 is expected, such as 0.95")
     candidates = _candidates(reference, names)
     moments = Moments.of([a.decision for _, _, a in decided], held_out)
     sums = Moments(moments.weight.sum(0), moments.value.sum(0), moments.spend.sum(0))

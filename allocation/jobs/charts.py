@@ -25,10 +25,11 @@ DARK_COLOURS = {CHALLENGER: "#56B4E9", "nobody": "#A3ADB8"}  # the two that woul
 PANEL_WIDTH, PANEL_HEIGHT = 146, 210
 
 
-def cost_curve(run: Summary, theme: str = "light") -> alt.HConcatChart:
+def cost_curve(run: Summary, theme: str = "light", background: str | None = None) -> alt.HConcatChart:
     """One panel a policy: verified value per user against the budget per user, with the interval as a band.
 
     The curve of two-stage is repeated in every panel, dashed, so that each baseline is read against it.
+    `theme` is "light" or "dark"; `background` replaces the theme's own, "transparent" for a page that has one.
     """
     frame = run.headline()
     look = THEMES[theme]
@@ -52,7 +53,7 @@ def cost_curve(run: Summary, theme: str = "light") -> alt.HConcatChart:
     )
     chart: alt.HConcatChart = (
         alt.hconcat(*panels, spacing=14, bounds="flush", title=title)
-        .configure(background=look["background"], font="sans-serif", padding=12)
+        .configure(background=background or look["background"], font="sans-serif", padding=12)
         .configure_axis(
             labelColor=look["ink"],
             titleColor=look["ink"],

@@ -98,10 +98,14 @@ def decimals(scale: float) -> int:
 
 
 def number(x: float, places: int, sign: bool = False) -> str:
-    """A number with thousands separators; a dash where there is none, no minus before a zero."""
+    """A number with thousands separators; a dash where there is none.
+
+    With `sign` the sign is that of the exact number, so that an interval shows on which side of zero it ends.
+    """
     if math.isnan(x):
         return "–"
-    x = round(x, places) + 0.0
+    if not sign or x == 0:
+        x = round(x, places) + 0.0  # no minus before a plain zero
     return f"{x:{'+' if sign else ''},.{places}f}"
 
 

@@ -53,23 +53,27 @@ def treat_in_order(problem: Problem, order: NDArray[np.int64], arm: NDArray[np.i
     """
     users = np.arange(problem.n_users)
     control = problem.cost[:, 0].astype(np.float64)
-    if control.sum() > problem.limit:
+    untreated = np.zeros(problem.n_users, dtype=np.int64)
+    if not exactly_within(problem, untreated):
         raise ProblemError(
             f"the budget {problem.limit:,.10g} cannot be met: control alone is predicted to cost "
-            f"{control.sum():,.10g}; raise the budget to that"
+            f"{float(exact_sum(control)):,.10g}; raise the budget to that"
         )
-    extra = (problem.cost[users, arm] - control)[order]
-    spent = control.sum() + np.cumsum(extra)
-    # Stop at the first user that does not fit, also where later ones cost less: a rule of thumb stays one.
-    over = spent > problem.limit
-    count = int(np.argmax(over)) if over.any() else len(order)
-    while True:
-        decision = np.zeros(problem.n_users, dtype=np.int64)
+
+    def first(count: int) -> NDArray[np.int64]:
+        decision = untreated.copy()
         decision[order[:count]] = arm[order[:count]]
-        allocation = allocation_of(problem, decision)
-        if exactly_within(problem, decision) or count == 0:
-            return allocation
+        return decision
+
+    # Stop at the first user that does not fit, also where later ones cost less: a rule of thumb stays one.
+    over = control.sum() + np.cumsum((problem.cost[users, arm] - control)[order]) > problem.limit
+    count = int(np.argmax(over)) if over.any() else len(order)
+    # The sums above are rounded; the last word is exact.
+    while not exactly_within(problem, first(count)):
         count -= 1
+    while count < len(order) and exactly_within(problem, first(count + 1)):
+        count += 1
+    return allocation_of(problem, first(count))
 
 
 def exactly_within(problem: Problem, decision: NDArray[np.int64]) -> bool:

@@ -66,4 +66,5 @@ def test_numbers_have_separators_a_dash_for_nothing_and_no_minus_zero():
     assert number(1234567.891, 1) == "1,234,567.9"
     assert number(math.nan, 2) == "–"
     assert number(-0.0001, 2) == "0.00"
+    assert (number(-0.0001, 2, sign=True), number(0.0001, 2, sign=True)) == ("-0.00", "+0.00")
     assert number(0.25, 1, sign=True) == "+0.2"
