@@ -60,7 +60,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for decisions.parquet, manifest.json, report.html.")] = Path(
         "earmark-demo"
     ),
-    seed: Annotated[int, typer.Option(help="Same seed, same decisions, byte for byte.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same decisions, byte for byte.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON instead of the table.")] = False,
     treatment: Annotated[
         str | None, typer.Option(help="Column of the arm each user received.", rich_help_panel=OWN)

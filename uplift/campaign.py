@@ -11,9 +11,10 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from uplift.errors import InputError, nearest
+from uplift.arms import arm_names
+from uplift.errors import InputError
 from uplift.files import read_table
-from uplift.frames import arm_name, check_finite, labels, numbers, open_frame
+from uplift.frames import arm_name, check_finite, check_unique, labels, numbers, open_frame, single, user_ids
 from uplift.propensity import Propensity, propensity_table
 
 
@@ -88,17 +89,14 @@ class Campaign:
         logged, control absent, a propensity outside (0, 1] or not summing to 1.
         """
         table = open_frame(frame)
-        if isinstance(features, str) or not features:
-            raise InputError(f"features is {features!r}; a list with at least one column name is expected")
+        columns = _feature_names(features, [treatment, value, *([cost] if isinstance(cost, str) else [])])
         logged = labels(table, treatment, "treatment")
-        names = _arm_names(logged, treatment, arm_name(control), arms, propensity, cost)
+        names = arm_names(logged, treatment, arm_name(control), arms, propensity, cost)
         code = {arm: j for j, arm in enumerate(names)}
         t = np.fromiter((code[arm] for arm in logged), dtype=np.int64, count=len(logged))
-        X = np.empty((len(t), len(features)), dtype=np.float32)
-        for j, name in enumerate(features):
-            with np.errstate(over="ignore"):  # what single precision cannot hold is refused in the next line
-                X[:, j] = numbers(table, name, "feature")
-            check_finite(X[:, j], f"feature column {name!r}, held in single precision,")
+        X = np.empty((len(t), len(columns)), dtype=np.float32)
+        for j, name in enumerate(columns):
+            X[:, j] = single(numbers(table, name, "feature"), name)
         return cls(
             X=X,
             treatment=t,
@@ -106,8 +104,8 @@ class Campaign:
             cost=_cost(table, cost, names, t),
             propensity=propensity_table(propensity, table, names, t),
             arms=names,
-            user_id=_user_id(table, user_id),
-            features=tuple(features),
+            user_id=np.arange(len(t)) if user_id is None else user_ids(table, user_id),
+            features=columns,
             activeness=None if activeness is None else numbers(table, activeness, "activeness"),
         )
 
@@ -129,7 +127,7 @@ class Campaign:
 
         Raises InputError when an arm has too few users to stand on both sides.
         """
-        if not 0 < share < 1:
+        if not (isinstance(share, int | float | np.floating) and 0 < share < 1):
             raise InputError(f"share is {share!r}; a number between 0 and 1 is expected, such as 0.5")
         rng = np.random.default_rng(seed)
         first = np.zeros(len(self), dtype=bool)
@@ -145,78 +143,34 @@ class Campaign:
         return self.take(np.flatnonzero(first)), self.take(np.flatnonzero(~first))
 
 
-def _arm_names(
-    logged: NDArray[np.object_],
-    column: str,
-    control: str,
-    arms: Sequence[str] | None,
-    propensity: Propensity,
-    cost: str | Mapping[str, float] | None,
-) -> tuple[str, ...]:
-    """Names of all arms, control first; every arm that anybody names must be in the log, and the reverse."""
-    found = sorted(set(logged))
-    if control not in found:
-        raise InputError(
-            f"control arm {control!r} is absent: treatment column {column!r} has {len(logged):,} rows and none of "
-            f"them is {control!r}.{nearest(control, found)} Name it with control=..., or log users without treatment"
-        )
-    claims = [("arms", arms), ("propensity", propensity), ("cost", cost)]
-    order: list[str] | None = None
-    for source, claim in claims:
-        if claim is None or isinstance(claim, str) or not isinstance(claim, (Mapping, list, tuple)):
-            continue
-        if source == "propensity" and not isinstance(claim, Mapping):
-            continue
-        named = [arm_name(arm) for arm in claim]
-        never = [arm for arm in named if arm not in found]
-        if never:
+def _feature_names(features: Sequence[str], outcomes: list[str]) -> tuple[str, ...]:
+    """The features as a tuple; what was decided or came of it can be no feature."""
+    if not isinstance(features, list | tuple | np.ndarray) and not hasattr(features, "tolist"):
+        raise InputError(f"features is {features!r}; a list of column names in a fixed order is expected")
+    names = tuple(str(name) for name in features)
+    if not names:
+        raise InputError(f"features is {features!r}; at least one column name is expected")
+    check_unique(names, "column", "features: the", "name each column once")
+    for name in names:
+        if name in outcomes:
             raise InputError(
-                f"arm {never[0]!r} of {source} was never logged: 0 of {len(logged):,} rows of treatment column "
-                f"{column!r} have it.{nearest(never[0], found)} Drop the arm, or add users who received it"
+                f"feature {name!r} is also the treatment, value or cost column, which nobody knows when deciding; "
+                "features are what was known before the campaign: leave it out"
             )
-        unknown = [arm for arm in found if arm not in named]
-        if unknown:
-            count = int((logged == unknown[0]).sum())
-            raise InputError(
-                f"treatment column {column!r} has {count:,} rows with the unknown arm {unknown[0]!r}; "
-                f"{source} names {', '.join(map(repr, named))}: add the arm there, or drop these rows"
-            )
-        order = order or named
-    if len(found) == 1:
-        raise InputError(
-            f"treatment column {column!r} has only one arm, {control!r}, in {len(logged):,} rows; "
-            "nothing can be learnt without users who received something else"
-        )
-    others = [arm for arm in (order or found) if arm != control]
-    return (control, *others)
+    return names
 
 
 def _cost(
-    table: nw.DataFrame[Any],
-    cost: str | Mapping[str, float] | None,
-    arms: tuple[str, ...],
-    t: NDArray[np.int64],
+    table: nw.DataFrame[Any], cost: str | Mapping[str, float] | None, arms: tuple[str, ...], t: NDArray[np.int64]
 ) -> NDArray[np.float64] | None:
     if cost is None:
         return None
     if isinstance(cost, str):
         return numbers(table, cost, "cost")
-    by_name = {arm_name(arm): float(unit) for arm, unit in cost.items()}
-    unit = np.array([by_name[arm] for arm in arms])
+    by_name = {arm_name(arm): unit for arm, unit in cost.items()}
+    try:
+        unit = np.array([float(by_name[arm]) for arm in arms])
+    except (TypeError, ValueError):
+        raise InputError(f"cost is {dict(cost)!r}; a number for every arm is expected: {{arm: cost}}") from None
     check_finite(unit, "the mapping cost={arm: cost}")
     return unit[t]
-
-
-def _user_id(table: nw.DataFrame[Any], name: str | None) -> NDArray[Any]:
-    if name is None:
-        return np.arange(table.shape[0])
-    ids = labels(table, name, "user_id")
-    series = table[name]
-    duplicated = series.is_duplicated().to_numpy()
-    if duplicated.any():
-        first = series.to_list()[int(np.argmax(duplicated))]
-        raise InputError(
-            f"user_id column {name!r} has duplicate ids: {int(duplicated.sum()):,} of {len(ids):,} rows share an id, "
-            f"such as {first!r}; one row a user is expected: aggregate or drop the repeats"
-        )
-    return series.to_numpy() if series.dtype.is_integer() else ids

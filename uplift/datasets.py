@@ -86,6 +86,12 @@ def hillstrom(*, value: str = "visit", mail_cost: float = HILLSTROM_MAIL_COST) -
     frame = _local("hillstrom.parquet")
     if frame is None:
         frame = _download(HILLSTROM_URL, HILLSTROM_SHA256, "hillstrom.parquet")
+    if not isinstance(mail_cost, int | float):
+        raise InputError(f"mail_cost is {mail_cost!r}; a number of US dollars is expected")
+    wanted = ["recency", "history", "mens", "womens", "newbie", "channel", "zip_code", "segment", value]
+    lacking = [column for column in wanted if column not in frame.columns]
+    if lacking:
+        raise InputError(f"hillstrom.parquet has no column {lacking[0]!r}; take the file of the challenge, unchanged")
     table = frame[["recency", "history", "mens", "womens", "newbie", value]].copy()
     for column, levels in {
         "channel": ("Web", "Phone", "Multichannel"),
@@ -124,7 +130,12 @@ def _download(url: str, sha256: str, name: str) -> pd.DataFrame:
 
     try:
         path = pooch.retrieve(url, known_hash=f"sha256:{sha256}", path=pooch.os_cache("earmark"), progressbar=False)
-    except (OSError, ValueError) as error:  # every network error is an OSError, a wrong checksum a ValueError
+    except ValueError:
+        raise InputError(
+            f"{url} was downloaded, but its SHA-256 is not {sha256}: the file there has changed; set {DATA_VARIABLE} "
+            f"to a folder that holds {name}"
+        ) from None
+    except OSError as error:  # every network error is one
         raise InputError(
             f"{name} is neither in ${DATA_VARIABLE} ({os.environ.get(DATA_VARIABLE, 'not set')}) nor could {url} be "
             f"downloaded ({type(error).__name__}); set {DATA_VARIABLE} to a folder that holds {name}"

@@ -9,6 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from uplift.errors import InputError
+from uplift.frames import check_unique
 
 # Both ends of every Parquet file carry these four bytes.
 PARQUET_MAGIC = b"PAR1"
@@ -20,8 +21,12 @@ def read_table(path: str | Path) -> pa.Table:
     Raises InputError for a path that does not exist, a folder, an empty file, and a file whose content is not what
     its name says.
     """
-    path = Path(path)
-    if not path.exists():
+    try:
+        path = Path(path)
+        exists = path.exists()
+    except (TypeError, ValueError, OSError):
+        raise InputError(f"{str(path)[:80]!r} is no path; give the path of a Parquet or CSV file") from None
+    if not exists:
         raise InputError(f"{path} does not exist; give the path of a Parquet or CSV file")
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the path of one Parquet or CSV file in it")
@@ -29,8 +34,10 @@ def read_table(path: str | Path) -> pa.Table:
         raise InputError(f"{path} is empty: 0 bytes; a table with at least one user of every arm is expected")
     if path.suffix.lower() == ".csv":
         try:
-            return pyarrow.csv.read_csv(path)
-        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+            return _unique_columns(pyarrow.csv.read_csv(path))
+        except UnicodeDecodeError:
+            raise InputError(f"{path} is no UTF-8 text; save the CSV as UTF-8") from None
+        except pa.ArrowInvalid as error:
             raise InputError(f"{path} cannot be read as CSV: {_first_line(error)}; mend the file") from None
     with path.open("rb") as file:
         start = file.read(4)
@@ -40,11 +47,17 @@ def read_table(path: str | Path) -> pa.Table:
             "name a CSV file .csv, or write it with DataFrame.to_parquet"
         )
     try:
-        return pq.read_table(path)
+        # Of the file alone: the dataset reader would take folder names for columns.
+        return _unique_columns(pq.ParquetFile(path).read())
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"{path} starts like Parquet but cannot be read: {_first_line(error)}; it may be cut short: write it anew"
         ) from None
+
+
+def _unique_columns(table: pa.Table) -> pa.Table:
+    check_unique(table.column_names, "column", "the file's", "rename or drop one of them")
+    return table
 
 
 def _first_line(error: Exception) -> str:

@@ -2,34 +2,59 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
+from narwhals.exceptions import DuplicateError
 from numpy.typing import NDArray
 
 from uplift.errors import InputError, nearest
 
+LARGEST_SINGLE = float(np.finfo(np.float32).max)
+
 
 def open_frame(frame: object) -> nw.DataFrame[Any]:
     """View a pandas, polars or Arrow table through narwhals; refuse anything else and empty tables."""
-    if isinstance(frame, nw.DataFrame):
-        opened: nw.DataFrame[Any] = frame
-    else:
-        try:
-            opened = nw.from_native(frame, eager_only=True)
-        except TypeError:
-            raise InputError(
-                f"a {type(frame).__module__}.{type(frame).__name__} is no table that earmark reads; "
-                "give a pandas DataFrame, a polars DataFrame (a LazyFrame after .collect()) or a pyarrow Table"
-            ) from None
-    names = list(opened.columns)
-    twice = sorted({str(c) for c in names if names.count(c) > 1})
-    if twice:
-        raise InputError(f"column {twice[0]!r} stands in the table more than once; rename or drop one of them")
+    try:
+        opened: nw.DataFrame[Any] = (
+            frame if isinstance(frame, nw.DataFrame) else nw.from_native(frame, eager_only=True)
+        )
+        if not hasattr(opened, "shape"):
+            raise TypeError  # a lazy frame that narwhals itself has wrapped
+        columns = list(opened.columns)
+    except TypeError:
+        raise InputError(
+            f"a {type(frame).__module__}.{type(frame).__name__} is no table that earmark reads; "
+            "give a pandas DataFrame, a polars DataFrame (a LazyFrame after .collect()) or a pyarrow Table"
+        ) from None
+    except DuplicateError as error:
+        found = re.search(r"'(.*)' \d+ times", str(error))
+        name = found.group(1) if found else "of one name"
+        raise InputError(f"the table's column {name!r} stands more than once; rename or drop one of them") from None
+    other = [name for name in columns if not isinstance(name, str)]
+    if other:
+        raise InputError(
+            f"column {other[0]!r} is named by a {type(other[0]).__name__}; text is expected: "
+            "frame.columns = frame.columns.astype(str)"
+        )
     if opened.shape[0] == 0:
-        raise InputError("the table is empty: 0 rows; a log with at least one user of every arm is expected")
+        raise InputError(
+            "the table is empty: 0 rows; one row a user is expected, and of a log at least one user of every arm"
+        )
     return opened
+
+
+def check_unique(names: Iterable[str], what: str, where: str, mend: str) -> None:
+    """Refuse a name that stands more than once."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InputError(f"{where} {what} {name!r} stands more than once; {mend}")
+        seen.add(name)
 
 
 def column(frame: nw.DataFrame[Any], name: str, role: str) -> nw.Series[Any]:
@@ -43,8 +68,8 @@ def numbers(frame: nw.DataFrame[Any], name: str, role: str) -> NDArray[np.float6
     """A column of finite numbers as float64, shape (n,); missing, infinite and text cells are refused."""
     series = column(frame, name, role)
     if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
-        sample = series.drop_nulls()
-        example = f" such as {sample[0]!r}" if len(sample) else ""
+        cells = [cell for cell in series.to_list() if not isinstance(cell, int | float | None)]
+        example = f" such as {cells[0]!r}" if cells else ""
         hint = (
             "encode it as numbers first, one 0/1 column a category (pandas.get_dummies, polars to_dummies)"
             if role == "feature"
@@ -56,6 +81,18 @@ def numbers(frame: nw.DataFrame[Any], name: str, role: str) -> NDArray[np.float6
     values = series.cast(nw.Float64).to_numpy().astype(np.float64)
     check_finite(values, f"{role} column {name!r}")
     return values
+
+
+def single(values: NDArray[np.float64], name: str) -> NDArray[np.float32]:
+    """A feature in single precision; what that cannot hold is refused."""
+    beyond = np.abs(values) > LARGEST_SINGLE
+    if beyond.any():
+        raise InputError(
+            f"feature column {name!r} has {int(beyond.sum()):,} of {len(values):,} cells beyond "
+            f"{LARGEST_SINGLE:.3g}, the first in row {int(np.argmax(beyond)):,} (counted from 0): too large for "
+            "single precision; count in a larger unit or take the logarithm"
+        )
+    return values.astype(np.float32)
 
 
 def check_finite(values: NDArray[np.floating[Any]], what: str) -> None:
@@ -75,22 +112,54 @@ def check_finite(values: NDArray[np.floating[Any]], what: str) -> None:
 
 
 def labels(frame: nw.DataFrame[Any], name: str, role: str) -> NDArray[np.object_]:
-    """A column of names as text, shape (n,): 2, 2.0 and "2" are the same name; missing cells are refused."""
+    """A column of names as text, shape (n,): 2 and 2.0 are the same name; missing and blank cells are refused."""
     series = column(frame, name, role)
-    missing = int(series.is_null().sum())
-    if series.dtype.is_float():
-        missing = int(np.isnan(series.cast(nw.Float64).to_numpy().astype(np.float64)).sum())
-    if missing:
+    if series.dtype.is_nested():
+        raise InputError(f"{role} column {name!r} holds {series.dtype} cells; text or whole numbers are expected")
+    try:
+        cells = series.to_list()
+    except OverflowError:
         raise InputError(
-            f"{role} column {name!r} has {missing:,} missing of {len(series):,} cells; "
-            "every user needs one: fill these cells or drop these rows"
+            f"{role} column {name!r} has whole numbers beyond 2**63; turn the column into text first"
+        ) from None
+    blank = [_is_blank(cell) for cell in cells]
+    if any(blank):
+        raise InputError(
+            f"{role} column {name!r} has {sum(blank):,} missing of {len(cells):,} cells, the first in row "
+            f"{blank.index(True):,} (counted from 0); every user needs one: fill these cells or drop these rows"
         )
-    unique = {key: arm_name(key) for key in series.unique().to_list()}
-    return np.array([unique[key] for key in series.to_list()], dtype=object)
+    try:
+        names = {cell: arm_name(cell) for cell in set(cells)}
+    except TypeError:
+        raise InputError(
+            f"{role} column {name!r} holds lists or records; text or whole numbers are expected"
+        ) from None
+    return np.array([names[cell] for cell in cells], dtype=object)
+
+
+def user_ids(frame: nw.DataFrame[Any], name: str) -> NDArray[Any]:
+    """A column of unique user ids, shape (n,), whole numbers or text; missing and repeated ids are refused."""
+    ids = labels(frame, name, "user_id")
+    _, first, counts = np.unique(ids, return_index=True, return_counts=True)
+    if len(first) < len(ids):
+        repeated = int(counts[counts > 1].sum())
+        example = frame[name].to_list()[int(first[counts > 1].min())]
+        raise InputError(
+            f"user_id column {name!r} has duplicate ids: {repeated:,} of {len(ids):,} rows share an id, "
+            f"such as {example!r}; one row a user is expected: aggregate or drop the repeats"
+        )
+    return frame[name].to_numpy() if frame[name].dtype.is_integer() else ids
 
 
 def arm_name(label: object) -> str:
     """The name of an arm as text; a whole number keeps no decimal point, so that 1.0 and 1 are one arm."""
-    if isinstance(label, (float, np.floating)) and float(label).is_integer():
+    if isinstance(label, float | np.floating) and float(label).is_integer():
         return str(int(label))
     return str(label)
+
+
+def _is_blank(cell: object) -> bool:
+    """None, NaN, an infinity, NaT or an empty text."""
+    if cell is None or (isinstance(cell, str) and not cell):
+        return True
+    return (isinstance(cell, float) and not math.isfinite(cell)) or type(cell).__name__ in ("NAType", "NaTType")

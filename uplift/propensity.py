@@ -43,7 +43,18 @@ def propensity_table(
         return np.broadcast_to(shares, (n, len(arms)))
     if isinstance(given, Mapping):
         return _from_mapping({arm_name(k): v for k, v in given.items()}, frame, arms, n)
-    table = np.asarray(given, dtype=np.float64)
+    if hasattr(given, "columns"):
+        raise InputError(
+            "propensity is a table of named columns, which an array would mix up; put the columns into the log and "
+            "give {arm: column}, or an array in the order of the arms"
+        )
+    try:
+        table = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"propensity is a {type(given).__name__} that holds no table of numbers; give {{arm: probability}}, "
+            f"{{arm: column}}, an array (users, arms), or {ARM_SHARES!r}"
+        ) from None
     if table.shape != (n, len(arms)):
         raise InputError(
             f"propensity has shape {table.shape}; (users, arms) = {(n, len(arms))} is expected, "
@@ -59,6 +70,11 @@ def _from_mapping(
     if lacking:
         raise InputError(f"propensity names no probability for arm {lacking[0]!r}.{nearest(lacking[0], given)}")
     cells = [given[arm] for arm in arms]
+    wrong = [cell for cell in cells if not isinstance(cell, str | int | float | np.number)]
+    if wrong:
+        raise InputError(
+            f"propensity has {wrong[0]!r} for an arm; a probability or the name of a column is expected for every arm"
+        )
     if any(isinstance(cell, str) for cell in cells):
         columns = [
             numbers(frame, cell, f"propensity of arm {arm!r}:") if isinstance(cell, str) else np.full(n, float(cell))
@@ -77,9 +93,11 @@ def check_propensity(table: NDArray[np.float64], arms: tuple[str, ...]) -> NDArr
         outside = (table[:, j] <= 0) | (table[:, j] > 1)
         if outside.any():
             row = int(np.argmax(outside))
-            where = f"in {int(outside.sum()):,} of {rows:,} rows, first {table[row, j]:g} in row {row:,}"
+            cell = f"{table[row, j]:g}"
+            count = f" in {int(outside.sum()):,} of {rows:,} rows, first {cell} in row {row:,}"
+            where = count if rows > 1 else f": {cell}"
             raise InputError(
-                f"propensity of arm {arm!r} lies outside (0, 1] {where if rows > 1 else f': {table[row, j]:g}'}; "
+                f"propensity of arm {arm!r} lies outside (0, 1]{where}; "
                 "a probability above 0 is expected: drop users who could not get the arm, or the arm"
             )
     total = table.sum(axis=1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from uplift.errors import InputError
 from uplift.files import read_table
-from uplift.frames import check_finite, numbers, open_frame
+from uplift.frames import check_finite, check_unique, numbers, open_frame, user_ids
 
 Table = NDArray[np.floating[Any]]
 
@@ -38,10 +39,13 @@ class Response:
     user_id: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
-        shape = np.shape(self.value)
-        if len(shape) != 2 or shape[1] != len(self.arms) or np.shape(self.cost) != shape:
+        for name in ("value", "cost"):
+            object.__setattr__(self, name, _table(getattr(self, name), name))
+        check_unique(self.arms, "arm", "arms: the", "name each arm once")
+        shape = self.value.shape
+        if len(shape) != 2 or shape[1] != len(self.arms) or self.cost.shape != shape:
             raise InputError(
-                f"value has shape {shape} and cost {np.shape(self.cost)}; both must be (users, {len(self.arms)}), "
+                f"value has shape {shape} and cost {self.cost.shape}; both must be (users, {len(self.arms)}), "
                 f"a column for each of {', '.join(self.arms)}"
             )
         if self.user_id is not None and len(self.user_id) != shape[0]:
@@ -70,7 +74,10 @@ class Response:
         columns = {"user_id": pa.array(ids)}
         for name, table in (("value", self.value), ("cost", self.cost)):
             columns |= {f"{name}.{arm}": pa.array(table[:, j]) for j, arm in enumerate(self.arms)}
-        pq.write_table(pa.table(columns), path)
+        try:
+            pq.write_table(pa.table(columns), path)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise InputError(f"the response table cannot be written to {path}: {error}") from None
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
@@ -80,7 +87,26 @@ class Response:
         if not arms:
             raise InputError(f"{path} has no value.<arm> column; a response table has value.<arm> and cost.<arm>")
         value, cost = (
-            np.column_stack([numbers(frame, f"{name}.{arm}", name) for arm in arms]) for name in ("value", "cost")
+            np.column_stack([_single_or_double(frame, f"{name}.{arm}", name) for arm in arms])
+            for name in ("value", "cost")
         )
-        ids = frame["user_id"].to_numpy() if "user_id" in frame.columns else None
-        return cls(value, cost, arms, ids)
+        return cls(value, cost, arms, user_ids(frame, "user_id") if "user_id" in frame.columns else None)
+
+
+def _table(table: Any, name: str) -> Table:
+    """Lists and whole numbers as floats; text and complex cells are refused."""
+    try:
+        array = np.asarray(table)
+        if array.dtype.kind == "O":
+            array = array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} holds no table of numbers; floats (users, arms) are expected") from None
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name} holds {array.dtype} cells; floats are expected")
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+
+
+def _single_or_double(frame: nw.DataFrame[Any], name: str, role: str) -> Table:
+    """A column of numbers in the precision that it has in the file."""
+    values = numbers(frame, name, role)
+    return values.astype(np.float32) if frame[name].dtype == nw.Float32 else values

@@ -40,8 +40,8 @@ def simulate(n_users: int = 100_000, *, seed: int = 0) -> Simulation:
     with probability r and else 0. Features are standard normal, but x7 = +-1; x10..x19 have no influence.
     The world is invented for tests; no real campaign is behind its numbers.
     """
-    if n_users < 1:
-        raise InputError(f"n_users is {n_users!r}; at least 1 user is expected")
+    if not isinstance(n_users, int | np.integer) or n_users < 1:
+        raise InputError(f"n_users is {n_users!r}; a whole number, at least 1 user, is expected")
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n_users, N_FEATURES)).astype(np.float32)
     X[:, 7] = np.where(X[:, 7] > 0, 1, -1)

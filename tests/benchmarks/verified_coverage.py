@@ -1,6 +1,6 @@
 """Do the verified intervals cover the truth? Simulated campaigns, one a seed; prints two Markdown tables.
 
-    python tests/benchmarks/verified_coverage.py [--seeds 100] [--users 20000]
+    python tests/benchmarks/verified_coverage.py [--seeds 100] [--first-seed 0] [--users 20000]
 
 Each seed simulates a log, fits every policy on one half, decides for the other half at three budgets, and compares
 the estimate with the true expected value (and spend) of the very same decisions, which only the simulation knows.
@@ -25,12 +25,13 @@ BUDGETS_PER_USER = (0.25, 0.5, 1.0)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--users", type=int, default=20_000)
     options = parser.parse_args()
     hits: dict[tuple[str, str], list[tuple[bool, bool, bool]]] = defaultdict(list)
     gains: dict[tuple[float, str], list[tuple[float, float, float]]] = defaultdict(list)
     overspent = 0
-    for seed in range(options.seeds):
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
         simulation = synthetic.simulate(options.users, seed=seed)
         train, held_out = simulation.campaign.split(0.5, seed)
         truth, n = simulation.truth.take(held_out.user_id), len(held_out)
@@ -77,17 +78,19 @@ def true_totals(allocation: object, truth: object) -> tuple[float, float]:
 
 def report(options: argparse.Namespace, hits: dict, gains: dict, overspent: int) -> None:
     print(
-        f"{options.seeds} seeds x {options.users:,} users (half held out), budgets {BUDGETS_PER_USER} EUR per user,"
+        f"{options.seeds} seeds from {options.first_seed} on x {options.users:,} users (half held out), "
+        f"budgets {BUDGETS_PER_USER} EUR per user,"
     )
     print(f"1,000 bootstrap resamples; Python {platform.python_version()}, numpy {np.__version__}")
     print(f"decisions whose predicted spend exceeds the budget: {overspent}\n")
-    print("Share of seeds (worst budget / mean over budgets) whose 95% interval covers the truth:\n")
+    budgets = " / ".join(f"{b:g}" for b in BUDGETS_PER_USER)
+    print(f"Share of seeds whose 95% interval covers the truth, at the budgets {budgets}, and their mean:\n")
     print("| policy | estimator | value | spend | difference to best single arm |")
     print("|---|---|---|---|---|")
     width = len(BUDGETS_PER_USER)
     for (policy, estimator), cells in hits.items():
         by_budget = np.array(cells).reshape(-1, width, 3).mean(axis=0)
-        shown = [f"{low:.2f} / {mean:.3f}" for low, mean in zip(by_budget.min(0), by_budget.mean(0), strict=True)]
+        shown = [" / ".join(f"{share:.3g}" for share in [*cells, cells.mean()]) for cells in by_budget.T]
         if policy == "best single arm":
             shown[2] = "-"
         if policy == "nobody":

@@ -14,8 +14,6 @@ every_frame = pytest.mark.parametrize(
 )
 
 # Input that is neither used as meant nor refused by an InputError. Strict: a mend removes the mark.
-open_bug = pytest.mark.xfail(strict=True, reason="known gap: neither used as meant nor refused by an InputError")
-
 ROLES: dict[str, Any] = {"features": ["age", "visits"], "treatment": "arm", "value": "spend"}
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from tests.uplift import ROLES, campaign, every_frame, log, open_bug
+from tests.uplift import ROLES, campaign, every_frame, log
 from uplift import Campaign, InputError, synthetic
 
 
@@ -228,8 +228,42 @@ def test_share_outside_0_to_1(share):
         campaign(pd.DataFrame(log())).split(share)
 
 
-@open_bug
 @pytest.mark.parametrize("wrap", [np.array, pd.Index])
 def test_arms_of_any_sequence(wrap):
     """The order asked for in an array or an index is the order got."""
     assert campaign(pd.DataFrame(log()), arms=wrap(["none", "mail", "call"])).arms == ("none", "mail", "call")
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (["age", "age"], r"column 'age' stands more than once"),
+        (["age", "spend"], r"feature 'spend' is also the treatment, value or cost column"),
+        (["arm"], r"feature 'arm' is also the treatment"),
+        (["paid"], r"feature 'paid' is also the treatment, value or cost"),
+        ({"age", "visits"}, r"in a fixed order is expected"),
+    ],
+)
+def test_features_that_would_leak_or_repeat(features, message):
+    """What came of the campaign is no feature, nor is a set, whose order changes from run to run."""
+    with pytest.raises(InputError, match=message):
+        campaign(pd.DataFrame(log()), features=features, cost="paid")
+
+
+def test_arms_of_numbers_stand_by_size():
+    """10 comes after 2, though not as text."""
+    frame = pd.DataFrame(log(arm=[0, 10, 2, 0, 10, 2, 0, 2]))
+    assert campaign(frame, control=0).arms == ("0", "2", "10")
+
+
+def test_an_array_of_propensities_is_never_reordered_unseen():
+    """Control comes first; with an array beside it, arms in another order would swap its columns."""
+    table = np.tile([0.25, 0.5, 0.25], (8, 1))
+    with pytest.raises(InputError, match=r"arms starts with 'mail'.*put control first in both"):
+        campaign(pd.DataFrame(log()), arms=["mail", "none", "call"], propensity=table)
+
+
+def test_columns_named_by_numbers_are_refused_with_the_mend():
+    """pandas names columns 0, 1, ... by itself."""
+    with pytest.raises(InputError, match=r"column 0 is named by a int; text is expected: .*astype\(str\)"):
+        campaign(pd.DataFrame([[1, 2]]))

@@ -172,7 +172,7 @@ def test_downloaded_with_a_checksum(nowhere, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "error", [requests.ConnectionError("no route"), requests.Timeout(), OSError(28, "disk full"), ValueError("hash")]
+    "error", [requests.ConnectionError("no route"), requests.Timeout(), OSError(28, "disk full")]
 )
 def test_neither_folder_nor_network(nowhere, monkeypatch, error):
     """No network, a full disk or a wrong checksum: one message names the variable, the file and the source."""
@@ -185,6 +185,24 @@ def test_neither_folder_nor_network(nowhere, monkeypatch, error):
     with pytest.raises(InputError, match=message) as caught:
         datasets.hillstrom()
     assert type(error).__name__ in str(caught.value)
+
+
+def test_a_file_that_changed_at_its_source(nowhere, monkeypatch):
+    """A wrong checksum is no missing network; the message says which sum was expected."""
+
+    def fail(*_, **__):
+        raise ValueError("hash of downloaded file does not match")
+
+    monkeypatch.setattr(pooch, "retrieve", fail)
+    with pytest.raises(InputError, match=rf"SHA-256 is not {datasets.HILLSTROM_SHA256}.*EARMARK_DATA"):
+        datasets.hillstrom()
+
+
+def test_a_local_file_of_another_shape(nowhere):
+    """The missing column is named."""
+    pd.DataFrame({"recency": [1]}).to_parquet(nowhere / "named" / "hillstrom.parquet")
+    with pytest.raises(InputError, match=r"hillstrom\.parquet has no column 'history'"):
+        datasets.hillstrom()
 
 
 def test_broken_local_file(nowhere):

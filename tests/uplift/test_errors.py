@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from tests.uplift import campaign, every_frame, log, open_bug, with_cell
+from tests.uplift import campaign, every_frame, log, with_cell
 from uplift import InputError
 from uplift.errors import nearest
 
@@ -64,7 +64,13 @@ def test_counts_of_several_kinds(make):
 @every_frame
 def test_a_feature_beyond_single_precision(make):
     """1e39 is finite, but not in float32; -3e38 still is."""
-    has(refusal(make(log(**with_cell("age", 1e39)))), "'age'", "single precision", "1 infinite of 8", "row 2")
+    has(
+        refusal(make(log(**with_cell("age", 1e39)))),
+        "'age'",
+        "single precision",
+        "1 of 8 cells beyond 3.4e+38",
+        "row 2",
+    )
     assert campaign(make(log(**with_cell("age", -3e38)))).X[2, 0] == np.float32(-3e38)
 
 
@@ -191,7 +197,6 @@ def _twice(frame):
     return pd.concat([frame, frame[["age"]]], axis=1)
 
 
-@open_bug
 @pytest.mark.parametrize(
     "frame",
     [_twice(pd.DataFrame(log())), pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["age", "age"])],
@@ -202,7 +207,6 @@ def test_a_column_that_stands_twice(frame):
     has(refusal(frame), "'age'", "more than once", "rename or drop")
 
 
-@open_bug
 @every_frame
 @pytest.mark.parametrize("cells", [[[1], [2]] * 4, [{"a": 1}, {"a": 2}] * 4], ids=["lists", "records"])
 @pytest.mark.parametrize("name", ["arm", "id"])
@@ -211,7 +215,6 @@ def test_names_in_a_nested_column(make, name, cells):
     has(refusal(make(log(**{name: cells})), user_id="id"), repr(name))
 
 
-@open_bug
 @pytest.mark.parametrize("cost", [2.0, np.zeros(8), [0.0] * 8, COSTS | {"mail": None}, COSTS | {"mail": "paid"}])
 def test_cost_that_is_neither_column_nor_mapping(cost):
     """A number, an array and a mapping to no number are refused as cost, not as arms."""
@@ -220,20 +223,17 @@ def test_cost_that_is_neither_column_nor_mapping(cost):
     assert "never logged" not in text
 
 
-@open_bug
 def test_arm_named_twice():
     """The same arm twice would make an arm that nobody received."""
     has(refusal(pd.DataFrame(log()), arms=["none", "mail", "call", "mail"]), "arms", "'mail'")
 
 
-@open_bug
 def test_ids_that_read_the_same():
     """1 and "1" become one id."""
     frame = pd.DataFrame(log(id=pd.Series([1, "1", *"cdefgh"], dtype=object)))
     has(refusal(frame, user_id="id"), "'id'", "2 of 8 rows")
 
 
-@open_bug
 @pytest.mark.parametrize(
     "roles", [{"features": 5}, {"features": (c for c in ["age"])}, {"arms": 5}, {"arms": "none"}]
 )
@@ -242,7 +242,6 @@ def test_roles_of_the_wrong_type(roles):
     has(refusal(pd.DataFrame(log()), **roles), next(iter(roles)), "expected")
 
 
-@open_bug
 def test_lazy_frame_of_narwhals():
     """A lazy frame wrapped by narwhals is as lazy as one that is not."""
     has(refusal(nw.from_native(pl.LazyFrame(log()))), "LazyFrame", ".collect()")

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.uplift import ROLES, log, open_bug
+from tests.uplift import ROLES, log
 from uplift import Campaign, InputError
 from uplift.files import read_table
 
@@ -103,7 +103,6 @@ def test_csv_without_rows(tmp_path):
         Campaign.from_parquet(tmp_path / "log.csv", **ROLES)
 
 
-@open_bug
 def test_csv_header_in_another_encoding(tmp_path):
     """A header that is not UTF-8."""
     (tmp_path / "log.csv").write_bytes("arm,âge,visits,spend\nnone,1,1,1\nmail,1,1,1\n".encode("latin1"))
@@ -111,7 +110,6 @@ def test_csv_header_in_another_encoding(tmp_path):
         Campaign.from_parquet(tmp_path / "log.csv", **ROLES)
 
 
-@open_bug
 @pytest.mark.parametrize("role", ["arm", "id"])
 def test_blank_name_in_a_csv(tmp_path, role):
     """An empty cell is a missing arm or a missing id, not one called ''."""
@@ -123,7 +121,6 @@ def test_blank_name_in_a_csv(tmp_path, role):
         Campaign.from_parquet(tmp_path / "log.csv", **ROLES, user_id="id")
 
 
-@open_bug
 def test_parquet_with_a_column_twice(tmp_path):
     """Two columns of one name are no sign of a file cut short."""
     pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), tmp_path / "log.parquet")

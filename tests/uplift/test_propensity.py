@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from tests.uplift import campaign, every_frame, log, open_bug, with_cell
+from tests.uplift import campaign, every_frame, log, with_cell
 from uplift import InputError
 
 DESIGN = {"none": 0.5, "mail": 0.25, "call": 0.25}
@@ -114,7 +114,6 @@ def test_bad_cell_of_a_column(make, cell, message):
         campaign(make(log(**with_cell("p_none", cell))), propensity=COLUMNS)
 
 
-@open_bug
 @pytest.mark.parametrize(
     "given",
     [DESIGN | {"call": None}, DESIGN | {"call": [0.25]}, TABLE.astype(str)[:, [0]] + "x", [[0.5, 0.5], [0.5]]],
@@ -126,7 +125,6 @@ def test_no_numbers(given):
         campaign(pd.DataFrame(log()), propensity=given)
 
 
-@open_bug
 def test_named_columns_of_a_frame_are_not_mixed_up():
     """A frame with a column an arm, in another order than `arms`, is matched by name or refused."""
     table = pd.DataFrame({"mail": [0.25] * 8, "call": [0.25] * 8, "none": [0.5] * 8})

@@ -125,5 +125,5 @@ def test_response_to_the_dose_is_concave_and_does_not_fall(simulation):
 @pytest.mark.parametrize("n", [0, -1])
 def test_no_users(n):
     """At least one user is needed."""
-    with pytest.raises(InputError, match=rf"n_users is {n}; at least 1 user"):
+    with pytest.raises(InputError, match=rf"n_users is {n}; a whole number, at least 1 user"):
         synthetic.simulate(n)

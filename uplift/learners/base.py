@@ -10,9 +10,11 @@ import numpy as np
 from lightgbm import LGBMRegressor
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.dummy import DummyRegressor
 from sklearn.utils.validation import check_array, has_fit_parameter
 
 from uplift.errors import InputError
+from uplift.frames import check_unique
 from uplift.response import Response
 
 Array = NDArray[np.float64]
@@ -75,9 +77,11 @@ def check_log(
             raise InputError(f"{name} has shape {array.shape}; X has {n:,} rows, so ({n},) is expected")
     if not np.issubdtype(t.dtype, np.integer):
         raise InputError(f"treatment has type {t.dtype}; whole numbers 0..K are expected, 0 for control")
-    names = tuple(arms) if arms is not None else tuple(str(j) for j in range(int(t.max()) + 1))
-    if t.min() < 0 or t.max() >= len(names):
-        raise InputError(f"treatment runs from {t.min()} to {t.max()}; 0..{len(names) - 1} is expected")
+    K1 = len(arms) if arms is not None else min(int(t.max()) + 1, n)  # every arm has a user, so no more than n
+    if t.min() < 0 or t.max() >= K1:
+        raise InputError(f"treatment runs from {t.min()} to {t.max()}; 0..{K1 - 1} is expected")
+    names = tuple(arms) if arms is not None else tuple(str(j) for j in range(K1))
+    check_unique(names, "arm", "arms: the", "name each arm once")
     counts = np.bincount(t, minlength=len(names))
     if (counts == 0).any():
         j = int(np.argmin(counts))
@@ -87,12 +91,14 @@ def check_log(
         p = np.asarray(propensity, dtype=np.float64)
         if p.shape != (n, len(names)):
             raise InputError(f"propensity has shape {p.shape}; (users, arms) = {(n, len(names))} is expected")
-        received = p[np.arange(n), t]
-        if not (received > 0).all():
+        wrong = ~((p > 0) & (p <= 1))
+        if wrong.any():
+            row, j = (int(k) for k in np.argwhere(wrong)[0])
             raise InputError(
-                f"propensity of the arm received is not above 0 in {int((~(received > 0)).sum()):,} of {n:,} rows; "
-                "drop these rows or mend their propensity"
+                f"propensity is {p[row, j]:g} for arm {names[j]!r} in row {row:,}, outside (0, 1], one of "
+                f"{int(wrong.sum()):,} such cells; drop these rows or mend their propensity"
             )
+        received = p[np.arange(n), t]
         if received.min() < received.max():
             weight = 1 / received
             weight /= weight.mean()
@@ -128,21 +134,38 @@ def default_cost_base(seed: int, cost: Array) -> LGBMRegressor:
 
 def fit_cost(base: Any, cost_base: Any, seed: int, X: NDArray[np.float32], cost: Array, weight: Array | None) -> Any:
     """The fitted model of cost: `cost_base`, else `base` where that is a regressor, else the default for cost."""
-    if cost_base is None and base is not None and is_regressor(base):
+    if cost_base is None and base is not None and is_regressor(_checked(base)):
         cost_base = base
     return fit_base(default_cost_base(seed, cost) if cost_base is None else cost_base, seed, X, cost, weight)
 
 
 def fit_base(base: Any, seed: int, X: NDArray[np.float32], y: Array, weight: Array | None) -> Any:
-    """A clone of `base` (the default one for None) fitted to y, weighted where it can be."""
-    if base is not None and not (is_regressor(base) or is_classifier(base)):
-        raise InputError(f"base is {base!r}; a scikit-learn regressor or classifier is expected")
-    model = default_base(seed) if base is None else clone(base)
-    if base is not None and "random_state" in model.get_params(deep=False):
-        model.set_params(random_state=seed)
-    if weight is not None and has_fit_parameter(model, "sample_weight"):
-        return model.fit(X, y, sample_weight=weight)
-    return model.fit(X, y)
+    """A clone of `base` (the default one for None) fitted to y, weighted by `weight` where that varies.
+
+    Every random state that `base` leaves open, also inside a pipeline, becomes `seed`. Where a classifier would see
+    one label only, that label is the prediction.
+    """
+    model = default_base(seed) if base is None else clone(_checked(base))
+    for name, state in model.get_params(deep=True).items():
+        if name.endswith("random_state") and state is None:
+            model.set_params(**{name: seed})
+    if is_classifier(model) and y.min() == y.max():
+        return DummyRegressor(strategy="constant", constant=y[0]).fit(X, y)
+    if weight is None or weight.min() == weight.max():
+        return model.fit(X, y)
+    if not has_fit_parameter(model, "sample_weight"):
+        raise InputError(
+            f"propensities differ between users, so the fit needs a weight each, and {type(model).__name__} takes no "
+            "sample_weight; choose a base that does, or leave propensity out to fit without weights"
+        )
+    return model.fit(X, y, sample_weight=weight)
+
+
+def _checked(base: Any) -> Any:
+    """The base, if it is a regressor or a classifier and not its class or its name."""
+    if not isinstance(base, type) and hasattr(base, "fit") and (is_regressor(base) or is_classifier(base)):
+        return base
+    raise InputError(f"base is {base!r}; a scikit-learn regressor or classifier is expected, such as Ridge()")
 
 
 def expected(model: Any, X: NDArray[np.float32]) -> Array:

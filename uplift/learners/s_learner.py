@@ -62,7 +62,7 @@ class SLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no 
     ) -> Self:
         """Fit value and cost. Shapes as in `ResponseLearner`; raises InputError on input that does not fit."""
         log = check_log(X, value, treatment, cost, propensity, arms)
-        validate_data(self, log.X, skip_check_array=True)
+        validate_data(self, X, skip_check_array=True)  # remembers the names and the number of the features
         K = len(log.arms) - 1
         design = np.column_stack([log.X, _indicators(log.treatment, K)])
         self.arms_ = log.arms

@@ -54,7 +54,7 @@ class TLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no 
     ) -> Self:
         """Fit value and cost. Shapes as in `ResponseLearner`; raises InputError on input that does not fit."""
         log = check_log(X, value, treatment, cost, propensity, arms)
-        validate_data(self, log.X, skip_check_array=True)
+        validate_data(self, X, skip_check_array=True)  # remembers the names and the number of the features
         self.arms_ = log.arms
         self.cost_range_ = CostRange.of(log)
         self.value_models_ = []
