@@ -105,7 +105,11 @@ def check_log(
     return Log(features, y, t.astype(np.int64), c, weight, names)
 
 
-def default_base(seed: int) -> LGBMRegressor:
+# Below this many rows one thread is as fast, and on a busy machine far faster: threads that wait for each other stall.
+ONE_THREAD_ROWS = 200_000
+
+
+def default_base(seed: int, rows: int = 0) -> LGBMRegressor:
     """Gradient-boosted trees, small leaves refused: the same model whatever the number of threads."""
     return LGBMRegressor(
         n_estimators=120,
@@ -115,6 +119,7 @@ def default_base(seed: int) -> LGBMRegressor:
         random_state=seed,
         deterministic=True,
         force_row_wise=True,
+        n_jobs=1 if rows < ONE_THREAD_ROWS else None,
         verbose=-1,
     )
 
@@ -125,7 +130,7 @@ def default_cost_base(seed: int, cost: Array) -> LGBMRegressor:
     A squared loss predicts 0 or less for some users of an incentive that is paid only on redemption, and an optimiser
     takes just these for free. The Poisson loss is unbiased for the mean of any amount that is not negative.
     """
-    model = default_base(seed)
+    model = default_base(seed, len(cost))
     if cost.min() < 0:
         return model
     # Without a least Hessian the fit does not depend on the unit of money.
@@ -145,7 +150,7 @@ def fit_base(base: Any, seed: int, X: NDArray[np.float32], y: Array, weight: Arr
     Every random state that `base` leaves open, also inside a pipeline, becomes `seed`. Where a classifier would see
     one label only, that label is the prediction.
     """
-    model = default_base(seed) if base is None else clone(_checked(base))
+    model = default_base(seed, len(y)) if base is None else clone(_checked(base))
     for name, state in model.get_params(deep=True).items():
         if name.endswith("random_state") and state is None:
             model.set_params(**{name: seed})
