@@ -105,7 +105,7 @@ def check_log(
     return Log(features, y, t.astype(np.int64), c, weight, names)
 
 
-# Below this many rows one thread is as fast, and on a busy machine far faster: threads that wait for each other stall.
+# Below this many rows one thread is fast enough, and on a busy machine far faster: threads wait for each other.
 ONE_THREAD_ROWS = 200_000
 
 
