@@ -6,7 +6,7 @@ users.
 
 >>> import numpy as np
 >>> from allocation import Problem, solve
->>> value = np.array([[0.0, 5.0], [0.0, 3.0]])
+>>> value = np.array([[0.0, 5.0], [0.0, 2.0]])
 >>> cost = np.array([[0.0, 2.0], [0.0, 1.0]])
 >>> solve(Problem(value, cost, budget=2.0)).decision
 array([1, 0])

@@ -60,7 +60,7 @@ def treat_in_order(problem: Problem, order: NDArray[np.int64], arm: NDArray[np.i
             f"{float(exact_sum(control)):,.10g}; raise the budget to that"
         )
 
-    def first(count: int) -> NDArray[np.int64]:
+    def _first(count: int) -> NDArray[np.int64]:
         decision = untreated.copy()
         decision[order[:count]] = arm[order[:count]]
         return decision
@@ -69,11 +69,11 @@ def treat_in_order(problem: Problem, order: NDArray[np.int64], arm: NDArray[np.i
     over = control.sum() + np.cumsum((problem.cost[users, arm] - control)[order]) > problem.limit
     count = int(np.argmax(over)) if over.any() else len(order)
     # The sums above are rounded; the last word is exact.
-    while not exactly_within(problem, first(count)):
+    while not exactly_within(problem, _first(count)):
         count -= 1
-    while count < len(order) and exactly_within(problem, first(count + 1)):
+    while count < len(order) and exactly_within(problem, _first(count + 1)):
         count += 1
-    return allocation_of(problem, first(count))
+    return allocation_of(problem, _first(count))
 
 
 def exactly_within(problem: Problem, decision: NDArray[np.int64]) -> bool:
