@@ -52,10 +52,18 @@ def demo(
         ),
     ] = "thornton_hiv",
     users: Annotated[
-        int | None, typer.Option(help="How many users to take at random (simulated: to make). Default: all; 20,000.")
+        int | None,
+        typer.Option(
+            help="Use a random sample of this many users [default: all]; for simulated: how many to make [20,000]."
+        ),
     ] = None,
     budget_per_user: Annotated[
-        float | None, typer.Option(help="Money per user to decide at; the curve covers 1/4 to 2 times it.")
+        float | None,
+        typer.Option(
+            help="Money per user at which decisions are written (50,000 for 40,000 users is 1.25). The curve has "
+            "1/4, 1/2, 1, 1.5 and 2 times it. [default: set by the data; for your own log half the mean cost of "
+            "the dearest arm]"
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for decisions.parquet, manifest.json, report.html.")] = Path(
         "earmark-demo"
@@ -68,21 +76,30 @@ def demo(
     value: Annotated[str | None, typer.Option(help="Column of the outcome.", rich_help_panel=OWN)] = None,
     features: Annotated[
         str | None,
-        typer.Option(help="Columns known before the campaign, with commas between.", rich_help_panel=OWN),
+        typer.Option(help="Columns of numbers known before the campaign, with commas between.", rich_help_panel=OWN),
     ] = None,
     cost: Annotated[
         str | None,
-        typer.Option(help="Column of the money spent, or arm=cost,arm=cost.", rich_help_panel=OWN),
+        typer.Option(
+            help="Column of the money spent, or arm=cost,arm=cost for every arm (quote names with spaces).",
+            rich_help_panel=OWN,
+        ),
     ] = None,
-    control: Annotated[str, typer.Option(help="The arm that means no treatment.", rich_help_panel=OWN)] = "none",
+    control: Annotated[
+        str | None, typer.Option(help="The arm that means no treatment. [default: none]", rich_help_panel=OWN)
+    ] = None,
     propensity: Annotated[
         str | None,
         typer.Option(
-            help="arm=probability,... or arm=column,...; default 'arm shares': every user was randomised alike.",
+            help="arm=probability,arm=probability (or columns instead of numbers). Left out: the shares of the "
+            "arms in the log, right only if every user had the same chances.",
             rich_help_panel=OWN,
         ),
     ] = None,
     user_id: Annotated[str | None, typer.Option(help="Column of unique user ids.", rich_help_panel=OWN)] = None,
+    value_name: Annotated[
+        str | None, typer.Option(help="What one unit of value is, such as 'revenue in EUR'.", rich_help_panel=OWN)
+    ] = None,
     currency: Annotated[str | None, typer.Option(help="What money is in, such as EUR.", rich_help_panel=OWN)] = None,
 ) -> None:
     """Run the main job end to end on a randomised log and show what every policy is worth.
@@ -101,9 +118,10 @@ def demo(
             "features": split_names(features),
             "cost": pairs_or_name(cost),
             "control": control,
-            "propensity": pairs_or_name(propensity) or "arm shares",
+            "propensity": pairs_or_name(propensity),
             "user_id": user_id,
             "currency": currency,
+            "value_name": value_name,
         }
         progress = Progress()
         plan = DemoPlan(data, users, budget_per_user, seed, roles=roles)
@@ -119,8 +137,8 @@ def show_app(
     run: Annotated[Path, typer.Argument(help="Folder that `earmark demo` wrote.")] = Path("earmark-demo"),
     port: Annotated[int, typer.Option(help="Port on this machine to listen at.")] = 8501,
 ) -> None:
-    """Open a run in the browser (on this machine only, no telemetry)."""
-    import subprocess
+    """Show a run as a page: open the printed address in a browser. Serves this machine only, sends no telemetry."""
+    import os
     from importlib.util import find_spec
 
     with one_message():
@@ -139,7 +157,7 @@ def show_app(
     }
     options = [f"--{name}={setting}" for name, setting in settings.items()]
     command = [sys.executable, "-m", "streamlit", "run", page.origin, *options, "--", str(run.resolve())]
-    raise typer.Exit(subprocess.call(command))
+    os.execv(sys.executable, command)  # the server takes this process's place, so that ending one ends both
 
 
 @contextmanager

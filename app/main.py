@@ -24,7 +24,9 @@ def page(folder: Path) -> None:
         return
     st.title(f"What a budget buys: {run.name}")
     st.caption(run.about)
-    for sentence in table.verdict(run):
+    for warning in run.warnings:
+        st.warning(warning)
+    for sentence in table.verdict(run)[len(run.warnings) :]:
         st.markdown(f"- {sentence}")
     st.subheader("Cost curve of every policy")
     theme = "dark" if st.context.theme.type == "dark" else "light"
@@ -32,10 +34,15 @@ def page(folder: Path) -> None:
     st.subheader("Every policy at every budget")
     money = f", budget and spend in {run.currency}" if run.currency else ""
     st.caption(f"Per user of {run.users:,} held-out users; value in {run.value_name}{money}; 95% intervals.")
-    st.dataframe(cells(run), hide_index=True)
+    st.dataframe(cells(run), hide_index=True, height="content")
     st.subheader("The decision that was written")
-    users = pd.DataFrame({"arm": list(run.arm_users), "users": list(run.arm_users.values())})
-    st.dataframe(users, hide_index=True)
+    share = {arm: count / run.users for arm, count in run.arm_users.items()}
+    users = pd.DataFrame({"arm": list(share), "users": list(run.arm_users.values()), "share": list(share.values())})
+    columns = {
+        "users": st.column_config.NumberColumn(format="localized"),
+        "share": st.column_config.NumberColumn(format="percent"),
+    }
+    st.dataframe(users, hide_index=True, column_config=columns)
 
 
 def cells(run: Summary) -> pd.DataFrame:

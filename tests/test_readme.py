@@ -24,7 +24,7 @@ def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]):
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert len(blocks) == 1
     exec(compile(blocks[0], "README.md", "exec"), {})
-    assert "promised_value" in capsys.readouterr().out
+    assert "difference_low" in capsys.readouterr().out
 
 
 def test_the_demo_output_is_what_the_demo_prints():
@@ -40,7 +40,7 @@ def test_the_command_for_an_own_log_runs(tmp_path: Path, monkeypatch: pytest.Mon
     rng = np.random.default_rng(0)
     arm = rng.choice(["none", "mail", "coupon"], 500, p=[0.5, 0.3, 0.2])
     frame = pd.DataFrame({name: rng.normal(size=500) for name in ("age", "visits", "recency")})
-    frame = frame.assign(id=np.arange(500), arm=arm, spend=rng.gamma(2, 5, 500), cost=1.0 * (arm == "coupon"))
+    frame = frame.assign(id=np.arange(500), arm=arm, revenue=rng.gamma(2, 5, 500), cost=1.0 * (arm == "coupon"))
     monkeypatch.chdir(tmp_path)
     frame.to_parquet("log.parquet")
     result = CliRunner().invoke(app, words[1:])

@@ -53,6 +53,9 @@ class Campaign:
     def __len__(self) -> int:
         return len(self.treatment)
 
+    def __repr__(self) -> str:
+        return f"Campaign({len(self):,} users, {len(self.features)} features, arms {', '.join(self.arms)})"
+
     @classmethod
     def from_frame(
         cls,

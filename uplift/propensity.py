@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import chi2
 
 from uplift.errors import InputError, nearest
 from uplift.frames import arm_name, check_finite, numbers
+
+if TYPE_CHECKING:
+    from uplift.campaign import Campaign
 
 ARM_SHARES = "arm shares"
 Propensity = Mapping[str, float | str] | ArrayLike | str | None
 
 # A design typed by hand (1/3 as .333) may miss 1 by the rounding of three decimals, not by more.
 SUM_TOLERANCE = 1e-3
+MISMATCH_BELOW = 1e-3
 
 
 def propensity_table(
@@ -110,3 +115,28 @@ def check_propensity(table: NDArray[np.float64], arms: tuple[str, ...]) -> NDArr
             "1 is expected: give the probability of every arm, control included"
         )
     return np.asarray(table / total[:, None])
+
+
+def share_mismatch(campaign: Campaign) -> str | None:
+    """What contradicts the stated propensities in the log's own arm counts, or None ("sample ratio mismatch").
+
+    With O_j = #{t_i = j}, E_j = sum_i p_ij and V = sum_i (diag(p_i) - p_i p_i^T), the statistic (O - E)' V^+ (O - E)
+    is about chi-square with K degrees of freedom when every user's arm was drawn with the stated chances. Said below
+    p = 1e-3. It sees wrong shares, not a wrong assignment with the right shares.
+    """
+    p = campaign.propensity
+    if p is None or not len(campaign):
+        return None
+    expected = p.sum(axis=0)
+    logged = np.bincount(campaign.treatment, minlength=len(campaign.arms))
+    off = logged - expected
+    statistic = float(off @ np.linalg.pinv(np.diag(expected) - p.T @ p) @ off)
+    chance = float(chi2.sf(statistic, len(campaign.arms) - 1))
+    if chance >= MISMATCH_BELOW:
+        return None
+    j = int(np.argmax(np.abs(off) / np.sqrt(expected)))
+    return (
+        f"the propensities contradict the log (p = {chance:.1g}): arm {campaign.arms[j]!r} should have about "
+        f"{expected[j]:,.0f} of {len(campaign):,} users and has {logged[j]:,}; every verified figure is then wrong: "
+        "state the chances with which the arms were really drawn"
+    )

@@ -13,7 +13,7 @@ from uplift.response import Response
 N_FEATURES = 20
 DOSES = (0.0, 1.0, 2.0, 4.0, 8.0)  # money a redeemed incentive pays; the first is control
 ARMS = ("none", "1 EUR", "2 EUR", "4 EUR", "8 EUR")
-NOISE_SHAPE = 4.0  # of the gamma noise around the expected value: standard deviation = mean / 2
+NOISE_SHAPE = 9.0  # of the gamma noise around the expected value: standard deviation = mean / 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +29,14 @@ def simulate(n_users: int = 100_000, *, seed: int = 0) -> Simulation:
 
     For user x and dose s in EUR, with h(x) > 0 and sigma the logistic function:
 
-        base value     b(x)    = 5 exp(.5 x0 + .4 |x1| + .2 x2 x3 - .3)
-        effect         a(x) (1 - exp(-s / h(x))),  a(x) = 5 sigma(1.2 x4 - .8 x5 + .7 x0 x6) (1 + .5 [x7 > 0])
+        base value     b(x)    = 4 exp(.5 x0 + .4 |x1| + .2 x2 x3 - .3)
+        effect         a(x) (1 - exp(-s / h(x))),  a(x) = 10 sigma(2.4 x4 - 1.6 x5 + 1.4 x0 x6 - .5) (1 + .5 [x7 > 0])
         scale of dose  h(x)    = 1.5 exp(.4 x9)
         redemption     r(x, s) = sigma(-1 + .8 x8 + .5 x4 + .35 s^.5)
         expected value b(x) + effect;   expected cost  s r(x, s);   control costs nothing
 
     The base value is large and heterogeneous, the response concave in the dose, and the cost is paid only when the
-    user redeems. Value is drawn from a gamma distribution with shape 4 and the expected value as its mean; cost is s
+    user redeems. Value is drawn from a gamma distribution with shape 9 and the expected value as its mean; cost is s
     with probability r and else 0. Features are standard normal, but x7 = +-1; x10..x19 have no influence.
     The world is invented for tests; no real campaign is behind its numbers.
     """
@@ -68,8 +68,9 @@ def simulate(n_users: int = 100_000, *, seed: int = 0) -> Simulation:
 def _truth(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Expected value, expected cost and probability of redemption, each (n, K+1)."""
     dose = np.asarray(DOSES)
-    base = 5 * np.exp(0.5 * x[:, 0] + 0.4 * np.abs(x[:, 1]) + 0.2 * x[:, 2] * x[:, 3] - 0.3)
-    reach = 5 * _sigmoid(1.2 * x[:, 4] - 0.8 * x[:, 5] + 0.7 * x[:, 0] * x[:, 6]) * (1 + 0.5 * (x[:, 7] > 0))
+    base = 4 * np.exp(0.5 * x[:, 0] + 0.4 * np.abs(x[:, 1]) + 0.2 * x[:, 2] * x[:, 3] - 0.3)
+    responds = _sigmoid(2.4 * x[:, 4] - 1.6 * x[:, 5] + 1.4 * x[:, 0] * x[:, 6] - 0.5)
+    reach = 10 * responds * (1 + 0.5 * (x[:, 7] > 0))
     half = 1.5 * np.exp(0.4 * x[:, 9])
     redemption = _sigmoid(-1 + 0.8 * x[:, [8]] + 0.5 * x[:, [4]] + 0.35 * np.sqrt(dose))
     redemption[:, 0] = 0

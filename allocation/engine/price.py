@@ -51,8 +51,8 @@ def solve(problem: Problem) -> Allocation:
 def margins(problem: Problem, allocation: Allocation) -> NDArray[np.float64]:
     """How clearly each user's arm wins: its score minus the best other arm's score at the price, (n,), value units.
 
-    The score is value - price cost. Negative for the few users whose arm was changed to fill the budget; infinite
-    where the user has no other eligible arm.
+    The score is value - price cost. A user at the price itself has 0; below 0 are only those few at the budget's edge
+    who got another arm because the money ran out. Infinite where the user has no other eligible arm.
     """
     score = problem.value.astype(np.float64) - allocation.price * problem.cost.astype(np.float64)
     if problem.eligible is not None:

@@ -67,6 +67,8 @@ class Problem:
 class Allocation:
     """The decision for every user, its totals, and the certificate of how good it can be at most.
 
+    A policy of your own may give the decision alone; what it does not know is NaN.
+
     Attributes
     ----------
     decision : (n,) int64, the chosen arm of each user.
@@ -80,13 +82,13 @@ class Allocation:
     """
 
     decision: NDArray[np.int64]
-    value: float
-    gain: float
-    cost: float
-    price: float
-    bound: float
-    gap: float
-    slack: float
+    value: float = math.nan
+    gain: float = math.nan
+    cost: float = math.nan
+    price: float = math.nan
+    bound: float = math.nan
+    gap: float = math.nan
+    slack: float = math.nan
 
 
 def allocation_of(

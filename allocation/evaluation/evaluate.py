@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from allocation.evaluation.estimators import ESTIMATORS, Moments, totals
 from allocation.policies.base import Policy
 from uplift.campaign import Campaign
 from uplift.errors import InputError, nearest
+from uplift.propensity import share_mismatch
 
 
 def evaluate(
@@ -46,10 +48,14 @@ def evaluate(
     `difference`, `difference_low`, `difference_high`. All amounts are totals over the held-out users, in value
     units or money. Spend is NaN when the log has no cost, and every estimate is NaN where no user matches.
 
+    Warns when the arms' shares contradict the propensities, and when a policy promises to spend more than the budget.
     Misleads when the propensities are wrong, when users influence each other, or when a cell has few matched users.
     The intervals are those of each cell by itself: over many cells some will miss.
     """
     decided = _decide(policies, held_out, budgets)
+    mismatch = share_mismatch(held_out)
+    if mismatch is not None:
+        warnings.warn(mismatch, stacklevel=2)
     names, n = list(policies), len(held_out)
     if n_bootstrap < 2:
         raise InputError(f"n_bootstrap is {n_bootstrap}; at least 2 resamples are expected, 1000 is usual")
@@ -93,13 +99,18 @@ def _decide(
     """Every policy's allocation, budget by budget and in the order of the policies within a budget."""
     if not policies:
         raise InputError("no policy to evaluate; give {name: fitted policy}")
+    if not np.iterable(budgets):
+        raise ProblemError(f"budgets is {budgets!r}; a list is expected, such as [{budgets!r}]")
     checked = [check_budget(budget) for budget in budgets]
     if not checked or None in checked:
         raise ProblemError("budgets must be finite numbers, at least one, in the unit of cost")
     for name, policy in policies.items():
         arms = getattr(policy, "arms_", None)
         if arms is None:
-            raise InputError(f"policy {name!r} is not fitted; call .fit(campaign) first")
+            raise InputError(
+                f"policy {name!r} is not fitted; call .fit(campaign) first (the fit of a class of your own ends with "
+                "self.arms_ = campaign.arms)"
+            )
         if tuple(arms) != held_out.arms:
             raise InputError(
                 f"policy {name!r} was fitted on the arms {', '.join(arms)}; the held-out log has "
@@ -110,11 +121,28 @@ def _decide(
         for name, policy in policies.items()
     }
     return [
-        (name, budget, policy.decide(users[name], budget))
+        (name, budget, _allocation(name, policy.decide(users[name], budget), budget))
         for budget in checked
         if budget is not None
         for name, policy in policies.items()
     ]
+
+
+def _allocation(name: str, decided: Allocation | np.ndarray, budget: float) -> Allocation:
+    """What a policy returned, an allocation or the decision alone, with a warning where it promises to overspend."""
+    allocation = decided if isinstance(decided, Allocation) else Allocation(np.asarray(decided))
+    if not np.issubdtype(allocation.decision.dtype, np.integer):
+        raise InputError(
+            f"policy {name!r} decided for {allocation.decision.dtype} cells; whole numbers are expected "
+            "(0 is control)"
+        )
+    if allocation.cost > budget:
+        warnings.warn(
+            f"policy {name!r} promises to spend {allocation.cost:,.6g} of a budget of {budget:,.6g}; "
+            "it is not compared at an equal budget",
+            stacklevel=4,
+        )
+    return allocation
 
 
 def _candidates(reference: str | Sequence[str] | None, names: list[str]) -> list[str]:

@@ -22,10 +22,10 @@ THEMES = {
     "dark": {"background": "#14171b", "ink": "#e6e9ed", "faint": "#3a4149"},
 }
 DARK_COLOURS = {CHALLENGER: "#56B4E9", "nobody": "#A3ADB8"}  # the two that would be too dim on a dark page
-PANEL_WIDTH, PANEL_HEIGHT = 146, 210
+PANEL_WIDTH, PANEL_HEIGHT, COLUMNS = 230, 170, 3
 
 
-def cost_curve(run: Summary, theme: str = "light", background: str | None = None) -> alt.HConcatChart:
+def cost_curve(run: Summary, theme: str = "light", background: str | None = None) -> alt.ConcatChart:
     """One panel a policy: verified value per user against the budget per user, with the interval as a band.
 
     The curve of two-stage is repeated in every panel, dashed, so that each baseline is read against it.
@@ -40,19 +40,28 @@ def cost_curve(run: Summary, theme: str = "light", background: str | None = None
     order = [CHALLENGER, *BASELINES]
     reference = frame[frame["policy"] == CHALLENGER]
     panels = [
-        _panel(frame[frame["policy"] == policy], reference, policy, money, y, colours, look["ink"], first=k == 0)
+        _panel(
+            frame[frame["policy"] == policy],
+            reference,
+            policy,
+            money,
+            y,
+            colours,
+            look["ink"],
+            first=k % COLUMNS == 0,
+        )
         for k, policy in enumerate(order)
     ]
     title = alt.TitleParams(
-        f"Verified {run.value_name} per user on {run.users:,} held-out users",
+        f"Verified value per user ({run.value_name}), {run.users:,} held-out users",
         subtitle=f"band: 95% interval by bootstrap over users; dashed: {CHALLENGER}",
         anchor="start",
         color=look["ink"],
         subtitleColor=look["ink"],
         offset=12,
     )
-    chart: alt.HConcatChart = (
-        alt.hconcat(*panels, spacing=14, bounds="flush", title=title)
+    chart: alt.ConcatChart = (
+        alt.concat(*panels, columns=COLUMNS, spacing={"row": 64, "column": 18}, bounds="flush", title=title)
         .configure(background=background or look["background"], font="sans-serif", padding=12)
         .configure_axis(
             labelColor=look["ink"],
@@ -96,13 +105,13 @@ def _panel(
     return alt.LayerChart(layer=layers, width=PANEL_WIDTH, height=PANEL_HEIGHT, title=title)
 
 
-def svg(chart: alt.HConcatChart) -> str:
+def svg(chart: alt.ConcatChart) -> str:
     """The chart as SVG text, drawn without a browser and without the network."""
     text: str = vl_convert.vegalite_to_svg(chart.to_dict())
     return text
 
 
-def png(chart: alt.HConcatChart, scale: float = 2.0) -> bytes:
+def png(chart: alt.ConcatChart, scale: float = 2.0) -> bytes:
     """The chart as a PNG picture."""
     picture: bytes = vl_convert.vegalite_to_png(chart.to_dict(), scale=scale)
     return picture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,8 @@ from allocation.engine.price import margins
 from allocation.engine.problem import Allocation, check_budget
 from allocation.evaluation.evaluate import evaluate
 from allocation.jobs.source import Source, load
-from allocation.jobs.summary import BASELINES, CHALLENGER, Summary
-from allocation.policies.base import Policy
+from allocation.jobs.summary import BASELINES, CHALLENGER, HEADLINE, Summary
+from allocation.policies.base import Policy, arm_means
 from allocation.policies.baselines import BestMix, BestSingleArm, Nobody, OutcomeTargeting, RandomArm
 from allocation.policies.two_stage import TwoStage
 from uplift.campaign import Campaign
@@ -47,6 +48,8 @@ class DemoResult:
     held_out : the users decided for, half of the log; the other half fitted the models.
     allocation : the two-stage decision for `held_out`; expected_value, expected_cost, margin : (n,), of each
         user's arm, as predicted; the margin in value units (see `engine.price.margins`).
+    against_nobody : verified value of two-stage minus that of nobody at that budget, per user: difference, low, high.
+    warnings : what `evaluate` warned of.
     evaluation : the frame of `evaluate`, totals over `held_out`, budgets as totals.
     """
 
@@ -58,6 +61,8 @@ class DemoResult:
     expected_value: NDArray[np.float64]
     expected_cost: NDArray[np.float64]
     margin: NDArray[np.float64]
+    against_nobody: tuple[float, float, float]
+    warnings: tuple[str, ...]
     evaluation: pd.DataFrame
 
     def summary(self) -> Summary:
@@ -82,6 +87,8 @@ class DemoResult:
                 "gap": chosen.gap,
                 "slack": chosen.slack,
             },
+            against_nobody=self.against_nobody,
+            warnings=self.warnings,
             evaluation=self.evaluation,
         )
 
@@ -98,16 +105,16 @@ def run_demo(plan: DemoPlan, progress: Callable[[str], None] = lambda _: None) -
     train, held_out = source.campaign.split(1 - HELD_OUT_SHARE, plan.seed)
     progress(f"fitting on {len(train):,} users, {len(train.arms)} arms, {len(train.features)} features")
     policies = fit_policies(train, plan.seed)
-    budgets = sorted({per_user * multiple * len(held_out) for multiple in BUDGET_MULTIPLES})
+    budgets = sorted({share * len(held_out) for share in budget_grid(train, per_user)})
     progress(f"deciding for {len(held_out):,} held-out users at {len(budgets)} budgets, and verifying")
-    evaluation = evaluate(
-        policies,
-        held_out,
-        budgets=budgets,
-        reference=BASELINES,
-        n_bootstrap=plan.n_bootstrap,
-        seed=plan.seed,
-    )
+    settings: dict[str, int] = {"n_bootstrap": plan.n_bootstrap, "seed": plan.seed}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        evaluation = evaluate(policies, held_out, budgets=budgets, reference=BASELINES, **settings)
+        pair = {name: policies[name] for name in (CHALLENGER, "nobody")}
+        gain = evaluate(pair, held_out, budgets=[per_user * len(held_out)], reference="nobody", **settings)
+    row = gain[(gain["policy"] == CHALLENGER) & (gain["estimator"] == HEADLINE)].iloc[0]
+    difference, low, high = (float(row[f"difference{end}"]) / len(held_out) for end in ("", "_low", "_high"))
     two_stage = policies[CHALLENGER]
     assert isinstance(two_stage, TwoStage)
     problem = two_stage.problem(held_out.X, per_user * len(held_out))
@@ -122,8 +129,18 @@ def run_demo(plan: DemoPlan, progress: Callable[[str], None] = lambda _: None) -
         expected_value=problem.value[rows, allocation.decision].astype(np.float64),
         expected_cost=problem.cost[rows, allocation.decision].astype(np.float64),
         margin=margins(problem, allocation),
+        against_nobody=(difference, low, high),
+        warnings=tuple(dict.fromkeys(str(w.message) for w in caught)),
         evaluation=evaluation,
     )
+
+
+def budget_grid(train: Campaign, per_user: float) -> list[float]:
+    """Budgets per user around the chosen one: 1/4 to 2 times what it has above the mean cost of control."""
+    control = max(0.0, float(arm_means(train)[1][0]))
+    if per_user <= control:
+        return [per_user]
+    return [per_user if m == 1 else control + m * (per_user - control) for m in BUDGET_MULTIPLES]
 
 
 def fit_policies(train: Campaign, seed: int) -> dict[str, Policy]:

@@ -101,6 +101,8 @@ def manifest(result: DemoResult, parts: list[dict[str, Any]]) -> dict[str, Any]:
         "held_out_users": run.users,
         "budget": result.budget_per_user * run.users,
         "totals": {name: _plain(total) for name, total in run.totals.items()},
+        "against_nobody": [_plain(x) for x in run.against_nobody],
+        "warnings": list(run.warnings),
         "arm_users": run.arm_users,
         "parts": parts,
         "evaluation": [

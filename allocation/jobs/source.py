@@ -14,6 +14,7 @@ from allocation.policies.base import arm_means
 from uplift import datasets, synthetic
 from uplift.campaign import Campaign
 from uplift.errors import InputError, nearest
+from uplift.propensity import ARM_SHARES
 
 NAMED = ("thornton_hiv", "hillstrom", "simulated")
 SIMULATED_USERS = 20_000
@@ -44,6 +45,9 @@ def load(data: str, *, users: int | None = None, seed: int = 0, roles: Mapping[s
     """
     if users is not None and users < 2:
         raise InputError(f"users is {users:,}; at least 2 are expected, some to learn from and some to verify on")
+    own = sorted(f"--{k.replace('_', '-')}" for k, v in (roles or {}).items() if v is not None)
+    if data in NAMED and own:
+        raise InputError(f"{', '.join(own)} describe your own log; {data} knows its columns: leave them out")
     if data == "simulated":
         return _simulated(users or SIMULATED_USERS, seed)
     if data == "thornton_hiv":
@@ -93,28 +97,32 @@ def _simulated(users: int, seed: int) -> Source:
     return Source(
         name="simulated",
         campaign=synthetic.simulate(users, seed=seed).campaign,
-        value_name="value",
+        value_name="revenue in EUR",
         currency="EUR",
-        budget_per_user=1.0,
+        budget_per_user=0.5,
         about="A simulated campaign of four doses of money, paid only on redemption; its truth is known to the "
         "simulation and hidden from the policies.",
     )
 
 
 def _own(path: Path, roles: Mapping[str, Any]) -> Source:
-    missing = [name for name in ("treatment", "value", "features") if not roles.get(name)]
+    missing = [f"--{name}" for name in ("treatment", "value", "features", "cost") if not roles.get(name)]
     if missing:
-        raise InputError(f"to read {path}, say which column is what: --{missing[0]} is missing (see --help)")
-    given = {k: v for k, v in roles.items() if v is not None and k != "currency"}
+        raise InputError(
+            f"to read {path}, say which column is what: {', '.join(missing)} missing (see --help). Where an arm "
+            "costs nothing, say so: --cost none=0,mail=0.1"
+        )
+    given = {k: v for k, v in roles.items() if v is not None and k not in ("currency", "value_name")}
+    given = {"control": "none", "propensity": ARM_SHARES} | given
     campaign = Campaign.from_parquet(path, **given)
     cost = arm_means(campaign)[1]
-    # Half of what giving everybody the dearest arm costs, to two digits: where the choice of users matters most.
-    half = float(max(cost.max(), 0.0)) / 2
+    # Half-way from control to the dearest arm for everybody, to two digits: where the choice of users matters most.
+    half = float(max(cost[0], 0.0) + max(cost.max(), 0.0)) / 2
     digits = 1 - math.floor(math.log10(half)) if half > 0 else 0
     return Source(
         name=path.name,
         campaign=campaign,
-        value_name=str(roles["value"]),
+        value_name=str(roles.get("value_name") or roles["value"]),
         currency=str(roles.get("currency") or ""),
         budget_per_user=round(half, digits),
         about="Your own log.",

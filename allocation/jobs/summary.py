@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ class Summary:
     users : held-out users that were decided for. budget_per_user : money per user that was decided at.
     arm_users : users of each arm under the written decision.
     totals : promised value, gain and spend, price, bound, gap and slack of the written decision.
+    against_nobody : at the chosen budget, verified value of two-stage minus that of nobody, per user: difference,
+        low, high. warnings : what the reader must know before believing any figure.
     evaluation : the frame of `evaluate`, totals over the held-out users.
     """
 
@@ -40,6 +43,8 @@ class Summary:
     n_bootstrap: int
     arm_users: dict[str, int]
     totals: dict[str, float | None]
+    against_nobody: tuple[float, float, float]
+    warnings: tuple[str, ...]
     evaluation: pd.DataFrame
 
     def headline(self) -> pd.DataFrame:
@@ -57,6 +62,7 @@ def read_run(folder: str | Path) -> Summary:
         raise InputError(f"{path} does not exist; give the folder that `earmark demo --out FOLDER` wrote")
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        difference, low, high = (math.nan if x is None else float(x) for x in manifest["against_nobody"])
         return Summary(
             name=manifest["input"]["name"],
             about=manifest["about"],
@@ -67,6 +73,8 @@ def read_run(folder: str | Path) -> Summary:
             n_bootstrap=manifest["plan"]["n_bootstrap"],
             arm_users=manifest["arm_users"],
             totals=manifest["totals"],
+            against_nobody=(difference, low, high),
+            warnings=tuple(manifest["warnings"]),
             evaluation=pd.DataFrame(manifest["evaluation"]),
         )
     except (ValueError, KeyError, TypeError) as error:

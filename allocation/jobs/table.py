@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
 
 from allocation.jobs.summary import CHALLENGER, Summary
+
+FEW = 30  # matched users below which an estimate is shown without an interval and not judged
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class Row:
     spend: Cell
     difference: Cell
     reference: str
+    matched: int  # held-out users who received the arm decided for them
     clear: bool  # the interval of the difference excludes zero
 
 
@@ -37,57 +43,74 @@ def rows(run: Summary) -> list[Row]:
     money = decimals(frame["budget"].abs().max())
     out = []
     for _, r in frame.iterrows():
-        own = r["policy"] == r["reference"]
+        own, few = r["policy"] == r["reference"], r["matched"] < FEW
         low, high = r["difference_low"], r["difference_high"]
         out.append(
             Row(
                 policy=r["policy"],
                 budget=number(r["budget"], money),
                 promised=number(r["promised_value"], value),
-                verified=_cell(r["value"], r["value_low"], r["value_high"], value),
-                spend=_cell(r["spend"], r["spend_low"], r["spend_high"], money),
-                difference=_difference(own, r["difference"], low, high, value),
+                verified=_cell(r["value"], r["value_low"], r["value_high"], value, few),
+                spend=_cell(r["spend"], r["spend_low"], r["spend_high"], money, few),
+                difference=_difference(own, r["difference"], low, high, value, few),
                 reference=r["reference"],
-                clear=bool(not own and (low > 0 or high < 0)),
+                matched=int(r["matched"]),
+                clear=bool(not own and not few and (low > 0 or high < 0)),
             )
         )
     return out
 
 
 def verdict(run: Summary) -> list[str]:
-    """What the table says, in sentences: two-stage against the best baseline, promised against verified."""
+    """What the table says, in sentences, at the chosen budget and over all of them; warnings first."""
     frame = run.headline()
     mine = frame[frame["policy"] == CHALLENGER]
     value, money = decimals(frame["value"].abs().max()), decimals(frame["budget"].abs().max())
     at = mine[(mine["budget"] - run.budget_per_user).abs() <= 1e-9 * max(1.0, run.budget_per_user)].iloc[0]
-    amount = _cell(at["difference"], at["difference_low"], at["difference_high"], value, sign=True)
     budget = f"{number(at['budget'], money)} {run.currency}".strip()
-    if math.isnan(at["difference"]):
-        first = f"At {budget} a user the log shows too few users with the decided arm to compare anything."
-    elif at["difference_low"] > 0:
-        first = f"At {budget} a user, two-stage beats the best baseline ({at['reference']}) by {_words(amount)}."
-    elif at["difference_high"] < 0:
-        first = (
-            f"At {budget} a user, two-stage is worse than the best baseline ({at['reference']}): {_words(amount)}."
+    if at["matched"] < FEW:
+        return [
+            *run.warnings,
+            f"Only {at['matched']:,.0f} of {run.users:,} held-out users received the arm that two-stage chose for "
+            f"them at {budget} a user. That is too few to judge it: log more users.",
+        ]
+    spend = _cell(at["spend"], at["spend_low"], at["spend_high"], money)
+    gain = _cell(*run.against_nobody, value, sign=True)
+    sentences = [
+        *run.warnings,
+        f"At {budget} a user, two-stage {_compared(at, value)}.",
+        f"Against treating nobody it gains {_words(gain)} a user, for a verified spend of {_words(spend)}.",
+    ]
+    if at["spend_low"] > at["budget"]:
+        sentences.append("It spends more than the budget: the budget limits the predicted spend, not the real one.")
+    if len(mine) > 1:
+        better, worse = int((mine["difference_low"] > 0).sum()), int((mine["difference_high"] < 0).sum())
+        sentences.append(
+            f"Of {len(mine)} budgets, two-stage is better than the best baseline at {better}, worse at {worse}, and "
+            f"not distinguishable at {len(mine) - better - worse}. Of many 95% intervals a few miss the truth."
         )
-    else:
-        first = (
-            f"At {budget} a user, two-stage and the best baseline ({at['reference']}) are not distinguishable: "
-            f"{_words(amount)}."
-        )
-    better = int((mine["difference_low"] > 0).sum())
-    worse = int((mine["difference_high"] < 0).sum())
-    second = (
-        f"Over the {len(mine)} budgets it is better at {better}, worse at {worse}, and not distinguishable at "
-        f"{len(mine) - better - worse}; each interval stands for itself, so of many a few miss."
-    )
-    promised = number(at["promised_value"], value)
     verified = _cell(at["value"], at["value_low"], at["value_high"], value)
     inside = at["value_low"] <= at["promised_value"] <= at["value_high"]
-    third = f"The model promised {promised} a user; verified are {_words(verified)}: " + (
-        "the promise holds." if inside else "the promise lies outside, so trust the verified figure."
+    sentences.append(
+        f"The model promised {number(at['promised_value'], value)} a user, {_words(verified)} was verified: "
+        "the promise "
+        + ("lies inside the interval." if inside else "lies outside the interval, so trust the verified figure.")
     )
-    return [first, second, third]
+    return sentences
+
+
+def _compared(at: pd.Series[Any], places: int) -> str:
+    """Two-stage against the best baseline, in words."""
+    other = f"the best baseline ({at['reference']})"
+    low, high = at["difference_low"], at["difference_high"]
+    if at["difference"] == low == high == 0:
+        return f"makes the same decisions as {other}"
+    amount = _words(_cell(at["difference"], low, high, places, sign=True))
+    if low > 0:
+        return f"beats {other} by {amount}"
+    if high < 0:
+        return f"is worse than {other}: {amount}"
+    return f"and {other} are not distinguishable: {amount}"
 
 
 def decimals(scale: float) -> int:
@@ -98,29 +121,30 @@ def decimals(scale: float) -> int:
 
 
 def number(x: float, places: int, sign: bool = False) -> str:
-    """A number with thousands separators; a dash where there is none.
-
-    With `sign` the sign is that of the exact number, so that an interval shows on which side of zero it ends.
-    """
+    """A number with thousands separators; a dash where there is none, no minus before a zero."""
     if math.isnan(x):
         return "–"
-    if not sign or x == 0:
-        x = round(x, places) + 0.0  # no minus before a plain zero
+    x = round(x, places) + 0.0
     return f"{x:{'+' if sign else ''},.{places}f}"
 
 
-def _cell(x: float, low: float, high: float, places: int, sign: bool = False) -> Cell:
+def _cell(x: float, low: float, high: float, places: int, few: bool = False, sign: bool = False) -> Cell:
+    """The estimate with its interval; so many digits that no end of the interval is rounded to a false zero."""
     if math.isnan(x):
-        return Cell("no support")
+        return Cell("no match")
+    if few:
+        return Cell(number(x, places, sign), "too few")
+    while places < 8 and any(0 < abs(end) < 0.5 * 10**-places for end in (low, high)):
+        places += 1
     return Cell(number(x, places, sign), f"[{number(low, places, sign)}, {number(high, places, sign)}]")
 
 
-def _difference(own: bool, x: float, low: float, high: float, places: int) -> Cell:
+def _difference(own: bool, x: float, low: float, high: float, places: int, few: bool) -> Cell:
     if own:
         return Cell("best baseline")
     if x == low == high == 0:
         return Cell("same decision")
-    return _cell(x, low, high, places, sign=True)
+    return _cell(x, low, high, places, few, sign=True)
 
 
 def _words(cell: Cell) -> str:

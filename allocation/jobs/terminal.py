@@ -26,14 +26,20 @@ def print_result(run: Summary, report: Path, console: Console | None = None) -> 
     console.print()
     for sentence in table.verdict(run):
         console.print(f"- {sentence}")
-    console.print(f"\nreport: {report}", soft_wrap=True)
+    console.print(
+        "\npromised: predicted by the model that chose. verified: estimated on held-out users who by chance "
+        "received the arm decided for them. best baseline: the rule of thumb with the highest verified value at "
+        "that budget."
+    )
+    console.print(f"Full report: {report}", soft_wrap=True)
 
 
 def result_table(run: Summary, *, wide: bool) -> Table:
     """Policy, budget, promised, verified value, verified spend, difference to the best baseline."""
     grid = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     grid.add_column("policy", no_wrap=True)
-    for name in ("budget", "promised\nvalue", "verified\nvalue", "verified\nspend", "difference to\nbest baseline"):
+    grid.add_column("budget", justify="right", no_wrap=True, min_width=6)
+    for name in ("promised\nvalue", "verified\nvalue", "verified\nspend", "difference to\nbest baseline"):
         grid.add_column(name, justify="right", no_wrap=True)
     last = None
     for row in table.rows(run):

@@ -12,8 +12,8 @@ from allocation.engine.problem import Allocation, Problem, ProblemError, allocat
 from uplift.campaign import Campaign
 from uplift.response import Response
 
-# Features (n, d), or, for a policy that predicts, what it predicted for these users: many budgets, one prediction.
-Users = NDArray[Any] | Response
+# Features (n, d); a campaign; or, for a policy with `predict`, what that returned: many budgets, one prediction.
+Users = NDArray[Any] | Campaign | Response
 
 
 class Policy(Protocol):
@@ -21,6 +21,10 @@ class Policy(Protocol):
 
     The budget is money for all users of X together and is compared with *predicted* cost only: no outcome of the
     users decided for is ever looked at.
+
+    A class of your own needs these two methods; `fit` ends with `self.arms_ = campaign.arms`, the arms that `decide`
+    counts, and `decide` may return `Allocation(decision)` alone. If it also has `predict(X)`, `evaluate` calls that
+    once and hands what it returned to `decide` instead of X.
     """
 
     def fit(self, campaign: Campaign) -> Self:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from allocation.engine.price import solve
 from allocation.engine.problem import Allocation, Problem, allocation_of
 from allocation.policies.base import Users, arm_means, treat_in_order
-from allocation.policies.two_stage import fit_learner
+from allocation.policies.two_stage import fit_learner, predict_response
 from uplift.campaign import Campaign
 from uplift.learners.base import ResponseLearner
 from uplift.response import Response
@@ -111,9 +111,9 @@ class OutcomeTargeting:
         self.single_ = BestSingleArm().fit(campaign)
         return self
 
-    def predict(self, X: NDArray[Any]) -> Response:
-        """Value and cost of every arm for every row of X, (n, d)."""
-        return self.learner_.predict(X)
+    def predict(self, users: NDArray[Any] | Campaign) -> Response:
+        """Value and cost of every arm for every user: rows of X, (n, d), or a campaign."""
+        return predict_response(self, users)
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
         """Treat users by falling predicted value under control until the predicted cost reaches the budget."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from inspect import signature
 from typing import Any, Self
 
 from numpy.typing import NDArray
@@ -11,12 +13,18 @@ from allocation.engine.price import solve
 from allocation.engine.problem import Allocation, Problem
 from allocation.policies.base import Users
 from uplift.campaign import Campaign
+from uplift.errors import InputError
 from uplift.learners.base import ResponseLearner
 from uplift.response import Response
 
 
 def fit_learner(learner: ResponseLearner, campaign: Campaign) -> ResponseLearner:
     """A clone of the learner, fitted on the campaign."""
+    if "treatment" not in signature(learner.fit).parameters:
+        raise InputError(
+            f"{learner!r} is no response learner: its fit knows no treatment; wrap it, such as "
+            f"TwoStage(SLearner({type(learner).__name__}()))"
+        )
     fitted: ResponseLearner = clone(learner)
     return fitted.fit(
         campaign.X,
@@ -26,6 +34,17 @@ def fit_learner(learner: ResponseLearner, campaign: Campaign) -> ResponseLearner
         propensity=campaign.propensity,
         arms=campaign.arms,
     )
+
+
+def predict_response(policy: Any, users: NDArray[Any] | Campaign) -> Response:
+    """What the policy's fitted learner predicts; raises InputError before the fit."""
+    if not hasattr(policy, "learner_"):
+        raise InputError(f"this {type(policy).__name__} is not fitted; call .fit(campaign) first")
+    if isinstance(users, Campaign):
+        predicted: Response = policy.learner_.predict(users.X)
+        return replace(predicted, user_id=users.user_id)
+    response: Response = policy.learner_.predict(users)
+    return response
 
 
 class TwoStage:
@@ -59,9 +78,9 @@ class TwoStage:
         self.learner_ = fit_learner(self.learner, campaign)
         return self
 
-    def predict(self, X: NDArray[Any]) -> Response:
-        """Value and cost of every arm for every row of X, (n, d)."""
-        return self.learner_.predict(X)
+    def predict(self, users: NDArray[Any] | Campaign) -> Response:
+        """Value and cost of every arm for every user: rows of X, (n, d), or a campaign, whose user ids are kept."""
+        return predict_response(self, users)
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
         """Solve the budget (money for all users together) on the predictions."""

@@ -100,7 +100,8 @@ BAD = {
     "budget is no number": (lambda f: f, [*ROLES, "--budget-per-user", "nan"], ["budget is nan"]),
     "infinite budget": (lambda f: f, [*ROLES, "--budget-per-user", "inf"], ["budget", "finite"]),
     "too many users asked": (lambda f: f, [*ROLES, "--users", "601"], ["601", "600"]),
-    "roles forgotten": (lambda f: f, [], ["--treatment", "--help"]),
+    "roles forgotten": (lambda f: f, [], ["--treatment, --value, --features, --cost", "--help"]),
+    "cost forgotten": (lambda f: f, ROLES[:4] + ROLES[6:], ["--cost missing", "--cost none=0"]),
 }
 
 
@@ -151,6 +152,33 @@ def assert_one_message(code: int, out: str, err: str, words: list[str]) -> None:
     assert "Traceback" not in err
     for word in words:
         assert word in messages[0], messages[0]
+
+
+def test_a_control_arm_that_costs_money_has_budgets_it_can_meet(tmp_path: Path):
+    """Every control user costs 1: all five budgets must lie above that."""
+    frame = log()
+    frame["cost"] += 1.0
+    frame.to_parquet(tmp_path / "log.parquet")
+    code, _, err = demo("--data", str(tmp_path / "log.parquet"), *ROLES, "--out", str(tmp_path / "o"))
+    assert code == 0, err
+    assert (read_run(tmp_path / "o").headline()["budget"] > 1).all()
+
+
+def test_roles_beside_a_named_set_are_refused(tmp_path: Path):
+    code, out, err = demo("--treatment", "arm", "--currency", "EUR", "--out", str(tmp_path / "o"))
+    assert_one_message(code, out, err, ["--currency, --treatment", "thornton_hiv", "leave them out"])
+
+
+def test_shares_that_contradict_the_propensities_are_said_first(tmp_path: Path):
+    """200 users of each arm logged, .5 / .25 / .25 stated."""
+    arm = np.repeat(["none", "mail", "coupon"], 200)
+    frame = log().assign(arm=arm, cost=0.1 * (arm == "mail") + 1.0 * (arm == "coupon"))
+    frame.to_parquet(tmp_path / "log.parquet")
+    stated = probabilities("none=.5,mail=.25,coupon=.25")
+    code, out, _ = demo("--data", str(tmp_path / "log.parquet"), *stated, "--out", str(tmp_path / "o"))
+    assert code == 0
+    assert "the propensities contradict the log" in out
+    assert "contradict the log" in (tmp_path / "o" / "report.html").read_text()
 
 
 def test_wrong_usage_leaves_with_2():

@@ -30,9 +30,12 @@ def test_the_page_shows_verdict_table_and_mix(run_folder: Path, monkeypatch: pyt
     run = read_run(run_folder)
     assert not page.exception
     assert page.title[0].value == f"What a budget buys: {run.name}"
-    assert [m.value for m in page.markdown][:3] == [f"- {sentence}" for sentence in table.verdict(run)]
+    sentences = [f"- {sentence}" for sentence in table.verdict(run)]
+    assert [m.value for m in page.markdown][: len(sentences)] == sentences
     assert len(page.dataframe[0].value) == len(table.rows(run))
-    assert dict(page.dataframe[1].value.itertuples(index=False)) == run.arm_users
+    shown = page.dataframe[1].value
+    assert dict(zip(shown["arm"], shown["users"], strict=True)) == run.arm_users
+    assert shown["share"].sum() == pytest.approx(1)
 
 
 def test_a_folder_without_a_run_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -63,8 +63,8 @@ def test_truth_is_the_documented_one():
         return 1 / (1 + math.exp(-z))
 
     for i, x in enumerate(drawn.campaign.X.astype(float)):
-        b = 5 * math.exp(0.5 * x[0] + 0.4 * abs(x[1]) + 0.2 * x[2] * x[3] - 0.3)
-        a = 5 * sigma(1.2 * x[4] - 0.8 * x[5] + 0.7 * x[0] * x[6]) * (1.5 if x[7] > 0 else 1)
+        b = 4 * math.exp(0.5 * x[0] + 0.4 * abs(x[1]) + 0.2 * x[2] * x[3] - 0.3)
+        a = 10 * sigma(2.4 * x[4] - 1.6 * x[5] + 1.4 * x[0] * x[6] - 0.5) * (1.5 if x[7] > 0 else 1)
         h = 1.5 * math.exp(0.4 * x[9])
         for j, s in enumerate(DOSES):
             assert drawn.truth.value[i, j] == pytest.approx(b + a * (1 - math.exp(-s / h)), rel=1e-12)
@@ -73,13 +73,13 @@ def test_truth_is_the_documented_one():
 
 
 def test_logged_value_agrees_with_truth(simulation):
-    """In each arm the mean logged value is the mean true one; the noise has half the mean as its spread."""
+    """In each arm the mean logged value is the mean true one; the noise has a third of the mean as its spread."""
     residual = simulation.campaign.value - received(simulation, simulation.truth.value)
     relative = residual / received(simulation, simulation.truth.value)
     for j in range(5):
         rows = simulation.campaign.treatment == j
         mean_is(0, residual[rows])
-        mean_is(0.25, relative[rows] ** 2)
+        mean_is(1 / 9, relative[rows] ** 2)
 
 
 def test_logged_cost_agrees_with_truth(simulation):

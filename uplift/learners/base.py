@@ -11,6 +11,7 @@ from lightgbm import LGBMRegressor
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.dummy import DummyRegressor
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_array, has_fit_parameter
 
 from uplift.errors import InputError
@@ -156,6 +157,11 @@ def fit_base(base: Any, seed: int, X: NDArray[np.float32], y: Array, weight: Arr
             model.set_params(**{name: seed})
     if is_classifier(model) and y.min() == y.max():
         return DummyRegressor(strategy="constant", constant=y[0]).fit(X, y)
+    if is_classifier(model) and type_of_target(y).startswith("continuous"):
+        raise InputError(
+            f"base is the classifier {type(model).__name__}, but the outcome has fractions such as "
+            f"{float(y[y != np.round(y)][0]):g}; take a regressor, or a value of whole numbers"
+        )
     if weight is None or weight.min() == weight.max():
         return model.fit(X, y)
     if not has_fit_parameter(model, "sample_weight"):

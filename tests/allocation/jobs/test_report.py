@@ -39,8 +39,8 @@ def test_the_report_refers_to_nothing_outside_itself(run_folder: Path):
 
 def test_a_panel_a_policy_each_with_band_and_line(result: DemoResult):
     chart = charts.cost_curve(result.summary()).to_dict()
-    assert [panel["title"]["text"] for panel in chart["hconcat"]] == [CHALLENGER, *BASELINES]
-    for panel in chart["hconcat"]:
+    assert [panel["title"]["text"] for panel in chart["concat"]] == [CHALLENGER, *BASELINES]
+    for panel in chart["concat"]:
         marks = [layer["mark"]["type"] for layer in panel["layer"]]
         assert marks.count("area") == 1
         assert marks.count("line") == (1 if panel["title"]["text"] == CHALLENGER else 2)
