@@ -55,3 +55,7 @@ def test_every_file_and_make_target_that_it_names_exists():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     assert set(re.findall(r"make ([a-z]+)", README)) - {"sure"} <= targets
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_no_placeholder_is_left():
+    assert re.findall(r"\b[A-Z]+_[A-Z_]+\b", README.replace("EARMARK_DATA", "")) == []

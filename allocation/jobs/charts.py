@@ -61,7 +61,7 @@ def cost_curve(run: Summary, theme: str = "light", background: str | None = None
         offset=12,
     )
     chart: alt.ConcatChart = (
-        alt.concat(*panels, columns=COLUMNS, spacing={"row": 64, "column": 18}, bounds="flush", title=title)
+        alt.concat(*panels, columns=COLUMNS, spacing={"row": 80, "column": 18}, bounds="flush", title=title)
         .configure(background=background or look["background"], font="sans-serif", padding=12)
         .configure_axis(
             labelColor=look["ink"],

@@ -79,7 +79,9 @@ def verdict(run: Summary) -> list[str]:
     sentences = [
         *run.warnings,
         f"At {budget} a user, two-stage {_compared(at, value)}.",
-        f"Against treating nobody it gains {_words(gain)} a user, for a verified spend of {_words(spend)}.",
+        f"Against treating nobody it gains {_words(gain)} a user in value, for a verified spend of "
+        f"{_words(spend)} {run.currency}".rstrip()
+        + ".",
     ]
     if at["spend_low"] > at["budget"]:
         sentences.append("It spends more than the budget: the budget limits the predicted spend, not the real one.")

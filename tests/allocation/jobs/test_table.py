@@ -96,4 +96,4 @@ def test_few_matched_users_are_not_judged():
 def test_warnings_come_first_and_the_gain_over_nobody_is_told():
     told = verdict(summary(20.0, 10.0, 30.0, warnings=("the propensities contradict the log",)))
     assert told[0] == "the propensities contradict the log"
-    assert "gains +0.30 [+0.20, +0.40] a user, for a verified spend of 0.400 [0.300, 0.500]" in told[2]
+    assert "gains +0.30 [+0.20, +0.40] a user in value, for a verified spend of 0.400 [0.300, 0.500] EUR." in told[2]
