@@ -16,6 +16,7 @@ from uplift.errors import InputError
 from uplift.files import read_table
 from uplift.frames import arm_name, check_finite, check_unique, labels, numbers, open_frame, single, user_ids
 from uplift.propensity import Propensity, propensity_table
+from uplift.seeds import stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +133,7 @@ class Campaign:
         """
         if not (isinstance(share, int | float | np.floating) and 0 < share < 1):
             raise InputError(f"share is {share!r}; a number between 0 and 1 is expected, such as 0.5")
-        rng = np.random.default_rng(seed)
+        rng = stream(seed, "split")
         first = np.zeros(len(self), dtype=bool)
         for j, arm in enumerate(self.arms):
             members = rng.permutation(np.flatnonzero(self.treatment == j))

@@ -9,6 +9,7 @@ import numpy as np
 from uplift.campaign import Campaign
 from uplift.errors import InputError
 from uplift.response import Response
+from uplift.seeds import stream
 
 N_FEATURES = 20
 DOSES = (0.0, 1.0, 2.0, 4.0, 8.0)  # money a redeemed incentive pays; the first is control
@@ -24,7 +25,7 @@ class Simulation:
     truth: Response
 
 
-def simulate(n_users: int = 100_000, *, seed: int = 0) -> Simulation:
+def simulate(n_users: int = 100_000, *, seed: int | np.random.Generator = 0) -> Simulation:
     """A uniformly randomised campaign: 5 arms (control and 4 doses of money), 20 features, gamma-distributed value.
 
     For user x and dose s in EUR, with h(x) > 0 and sigma the logistic function:
@@ -42,7 +43,7 @@ def simulate(n_users: int = 100_000, *, seed: int = 0) -> Simulation:
     """
     if not isinstance(n_users, int | np.integer) or n_users < 1:
         raise InputError(f"n_users is {n_users!r}; a whole number, at least 1 user, is expected")
-    rng = np.random.default_rng(seed)
+    rng = stream(seed, "simulation")
     X = rng.standard_normal((n_users, N_FEATURES)).astype(np.float32)
     X[:, 7] = np.where(X[:, 7] > 0, 1, -1)
     value, cost, redemption = _truth(X.astype(np.float64))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation.evaluation.estimators import Array, Moments
+from uplift.seeds import stream
 
 # Resamples handled at once; bounds the memory at REPLICATES_AT_ONCE x n counts.
 REPLICATES_AT_ONCE = 25
@@ -13,7 +14,7 @@ REPLICATES_AT_ONCE = 25
 
 def resampled_sums(moments: Moments, n_bootstrap: int, seed: int | np.random.Generator) -> Moments:
     """Sums of every column in each of `n_bootstrap` resamples of n users with replacement, (n_bootstrap, m)."""
-    rng = np.random.default_rng(seed)
+    rng = stream(seed, "bootstrap")
     n, m = moments.weight.shape
     stacked = np.hstack([moments.weight, moments.value, moments.spend])
     out = np.empty((n_bootstrap, 3 * m))

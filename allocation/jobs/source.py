@@ -15,6 +15,7 @@ from uplift import datasets, synthetic
 from uplift.campaign import Campaign
 from uplift.errors import InputError, nearest
 from uplift.propensity import ARM_SHARES
+from uplift.seeds import stream
 
 NAMED = ("thornton_hiv", "hillstrom", "simulated")
 SIMULATED_USERS = 20_000
@@ -65,7 +66,7 @@ def load(data: str, *, users: int | None = None, seed: int = 0, roles: Mapping[s
     have = len(source.campaign)
     if users > have:
         raise InputError(f"{users:,} users were asked for, {source.name} has {have:,}; ask for that many at most")
-    rows = np.sort(np.random.default_rng(seed).permutation(have)[:users])
+    rows = np.sort(stream(seed, "sample of users").permutation(have)[:users])
     return Source(**{**vars(source), "campaign": source.campaign.take(rows)})
 
 

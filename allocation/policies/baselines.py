@@ -15,6 +15,7 @@ from allocation.policies.two_stage import fit_learner, predict_response
 from uplift.campaign import Campaign
 from uplift.learners.base import ResponseLearner
 from uplift.response import Response
+from uplift.seeds import stream
 
 
 class _ArmMeans:
@@ -34,7 +35,7 @@ class _ArmMeans:
         return Problem(np.broadcast_to(self.value_, shape), np.broadcast_to(self.cost_, shape), budget)
 
     def _order(self, n: int) -> NDArray[np.int64]:
-        return np.random.default_rng(self.seed).permutation(n)
+        return stream(self.seed, "order of users").permutation(n)
 
 
 class Nobody(_ArmMeans):
@@ -51,7 +52,7 @@ class RandomArm(_ArmMeans):
     def decide(self, users: Users, budget: float | None) -> Allocation:
         """Draw users and arms from `seed`; cost is predicted by each arm's mean in the log."""
         n = len(users)
-        arm = np.random.default_rng([self.seed, 1]).integers(1, len(self.arms_), n)
+        arm = stream(self.seed, "random arm").integers(1, len(self.arms_), n)
         return treat_in_order(self._problem(n, budget), self._order(n), arm)
 
 
