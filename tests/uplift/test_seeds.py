@@ -26,5 +26,5 @@ def test_a_generator_is_used_as_it_is():
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "a", None])
 def test_what_is_no_seed_is_refused(seed):
-    with pytest.raises(InputError, match="seed is .*; a whole number of at least 0"):
+    with pytest.raises(InputError, match=r"seed is .*; a whole number of at least 0"):
         stream(seed, "split")
