@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +29,9 @@ OWN = "Your own log (--data LOG.parquet)"
 
 def main() -> None:
     """Entry point of the console script."""
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, TextIOWrapper):
+            output.reconfigure(errors="replace")  # a terminal without some letters still shows the rest
     app()
 
 
@@ -111,6 +116,7 @@ def demo(
         from allocation.jobs.demo import DemoPlan, run_demo
         from allocation.jobs.output import check_folder, write_demo
 
+        out = out.expanduser().absolute()
         check_folder(out)
         roles = {
             "treatment": treatment,
@@ -129,7 +135,13 @@ def demo(
         progress.step(f"writing {out}")
         write_demo(result, out)
         progress.done()
+    try:
         show(result, out, as_json=json)
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):  # the reader, such as `head`, has seen enough; rich turns that into an exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        fail(f"the results are in {out}, but the table cannot be printed: {error.strerror}")
 
 
 @app.command("app")
@@ -138,7 +150,6 @@ def show_app(
     port: Annotated[int, typer.Option(help="Port on this machine to listen at.")] = 8501,
 ) -> None:
     """Show a run as a page: open the printed address in a browser. Serves this machine only, sends no telemetry."""
-    import os
     from importlib.util import find_spec
 
     with one_message():
@@ -172,7 +183,7 @@ def one_message() -> Iterator[None]:
         if isinstance(error, (InputError, ProblemError)):
             fail(str(error))
         if isinstance(error, OSError):
-            fail(f"{error.filename or 'a file'}: {error.strerror or error}; nothing was changed")
+            fail(f"{error.filename or 'a file'}: {error.strerror or error}")
         raise
 
 
@@ -191,13 +202,15 @@ def pairs_or_name(text: str | None) -> dict[str, float | str] | str | None:
     """`none=0,mail=.1` as a mapping (numbers where they are numbers), a column name as it is."""
     if text is None or "=" not in text:
         return text
+    from uplift.errors import InputError
+
     pairs: dict[str, float | str] = {}
     for part in text.split(","):
         arm, found, amount = part.partition("=")
         if not found:
-            from uplift.errors import InputError
-
             raise InputError(f"{part!r} in {text!r} is no arm=number; write arm=number,arm=number for every arm")
+        if arm.strip() in pairs:
+            raise InputError(f"arm {arm.strip()!r} stands more than once in {text!r}; name each arm once")
         try:
             pairs[arm.strip()] = float(amount)
         except ValueError:

@@ -37,8 +37,8 @@ class Campaign:
     features : names of the d columns of X.
     activeness : (n,) float64, how many past behaviours each user has, or None.
 
-    Misleads when a feature was measured after the treatment, or when the propensities are not those of the design:
-    no check can see either.
+    Misleads when a feature was measured after the treatment, or when the propensities are not those of the design
+    (`uplift.propensity.share_mismatch` sees wrong shares, nothing sees the rest).
     """
 
     X: NDArray[np.float32]
@@ -93,7 +93,7 @@ class Campaign:
         logged, control absent, a propensity outside (0, 1] or not summing to 1.
         """
         table = open_frame(frame)
-        columns = _feature_names(features, [treatment, value, *([cost] if isinstance(cost, str) else [])])
+        columns = _feature_names(features, [treatment, value, *(c for c in (cost, user_id) if isinstance(c, str))])
         logged = labels(table, treatment, "treatment")
         names = arm_names(logged, treatment, arm_name(control), arms, propensity, cost)
         code = {arm: j for j, arm in enumerate(names)}
@@ -115,8 +115,9 @@ class Campaign:
 
     @classmethod
     def from_parquet(cls, path: str | Path, **roles: Any) -> Self:
-        """A campaign from a Parquet file; `roles` are the arguments of `from_frame`."""
-        return cls.from_frame(read_table(path), **roles)
+        """A campaign from a Parquet or CSV file; `roles` are the arguments of `from_frame`."""
+        names = [str(roles[role]) for role in ("treatment", "user_id") if roles.get(role) is not None]
+        return cls.from_frame(read_table(path, names), **roles)
 
     def take(self, rows: NDArray[Any]) -> Self:
         """The campaign of the given rows (indices or booleans), in their order."""
@@ -158,8 +159,8 @@ def _feature_names(features: Sequence[str], outcomes: list[str]) -> tuple[str, .
     for name in names:
         if name in outcomes:
             raise InputError(
-                f"feature {name!r} is also the treatment, value or cost column, which nobody knows when deciding; "
-                "features are what was known before the campaign: leave it out"
+                f"feature {name!r} is also the treatment, value, cost or user_id column; features are what was known "
+                "of the users before the campaign: leave it out"
             )
     return names
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,8 +16,11 @@ from uplift.frames import check_unique
 PARQUET_MAGIC = b"PAR1"
 
 
-def read_table(path: str | Path) -> pa.Table:
+def read_table(path: str | Path, names: Sequence[str] = ()) -> pa.Table:
     """An Arrow table from a `.parquet` or `.csv` file.
+
+    `names` are columns that hold names, such as user ids: in a CSV file they are kept as the text that they are, so
+    that 007 stays 007.
 
     Raises InputError for a path that does not exist, a folder, an empty file, and a file whose content is not what
     its name says.
@@ -34,10 +38,16 @@ def read_table(path: str | Path) -> pa.Table:
         raise InputError(f"{path} is empty: 0 bytes; a table with at least one user of every arm is expected")
     if path.suffix.lower() == ".csv":
         try:
-            return _unique_columns(pyarrow.csv.read_csv(path))
+            as_text = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in names})
+            table = _unique_columns(pyarrow.csv.read_csv(path, convert_options=as_text))
+            if any(pa.types.is_binary(kind) for kind in table.schema.types):
+                raise InputError(f"{path} is no UTF-8 text; save the CSV as UTF-8")
+            return table
         except UnicodeDecodeError:
             raise InputError(f"{path} is no UTF-8 text; save the CSV as UTF-8") from None
         except pa.ArrowInvalid as error:
+            if "UTF8" in str(error):
+                raise InputError(f"{path} is no UTF-8 text; save the CSV as UTF-8") from None
             raise InputError(f"{path} cannot be read as CSV: {_first_line(error)}; mend the file") from None
     with path.open("rb") as file:
         start = file.read(4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -117,7 +117,14 @@ def check_propensity(table: NDArray[np.float64], arms: tuple[str, ...]) -> NDArr
     return np.asarray(table / total[:, None])
 
 
-def share_mismatch(campaign: Campaign) -> str | None:
+class Mismatch(NamedTuple):
+    """Arm counts that contradict the propensities: the chance of as large a difference, and the text for the user."""
+
+    chance: float
+    text: str
+
+
+def share_mismatch(campaign: Campaign) -> Mismatch | None:
     """What contradicts the stated propensities in the log's own arm counts, or None ("sample ratio mismatch").
 
     With O_j = #{t_i = j}, E_j = sum_i p_ij and V = sum_i (diag(p_i) - p_i p_i^T), the statistic (O - E)' V^+ (O - E)
@@ -135,8 +142,9 @@ def share_mismatch(campaign: Campaign) -> str | None:
     if chance >= MISMATCH_BELOW:
         return None
     j = int(np.argmax(np.abs(off) / np.sqrt(expected)))
-    return (
-        f"the propensities contradict the log (p = {chance:.1g}): arm {campaign.arms[j]!r} should have about "
-        f"{expected[j]:,.0f} of {len(campaign):,} users and has {logged[j]:,}; every verified figure is then wrong: "
-        "state the chances with which the arms were really drawn"
+    text = (
+        f"the propensities contradict the log (p {f'= {chance:.1g}' if chance > 1e-99 else '< 1e-99'}): arm "
+        f"{campaign.arms[j]!r} should have about {expected[j]:,.0f} of {len(campaign):,} users and has "
+        f"{logged[j]:,}; every verified figure would be wrong: state the chances with which the arms were drawn"
     )
+    return Mismatch(chance, text)

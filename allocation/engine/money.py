@@ -11,6 +11,17 @@ from numpy.typing import NDArray
 CHUNK = 1 << 16
 
 
+def float_above(amount: Fraction) -> float:
+    """The smallest float that is no less than the amount."""
+    nearest = float(amount)
+    return nearest if Fraction(nearest) >= amount else math.nextafter(nearest, math.inf)
+
+
+def amount_text(amount: float) -> str:
+    """An amount of money with every digit it needs and thousands separators: 1,234.5, and 20 rather than 20.0."""
+    return f"{amount:,}".removesuffix(".0")
+
+
 def exact_sum(amounts: NDArray[np.float64]) -> Fraction:
     """The sum of the floats as an exact fraction.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation.engine.hull import Hull, upper_hull
-from allocation.engine.money import exact_sum
+from allocation.engine.money import amount_text, exact_sum, float_above
 from allocation.engine.problem import Allocation, Problem, ProblemError, allocation_of
 
 Decision = NDArray[np.int64]
@@ -26,7 +26,8 @@ def solve(problem: Problem) -> Allocation:
 
     What is left is filled greedily: later steps that still fit, then any single change of arm that fits.
 
-    The budget holds in exact arithmetic on the float inputs. Ties go to the smaller step, then to the first user.
+    The budget holds in exact arithmetic on the float inputs. Of one user's collinear arms
+    the nearest comes first, between users of equal return the first.
     Source: methods of the multiple-choice knapsack, Kellerer, Pferschy & Pisinger 2004, chapter 11 (not quoted).
 
     Raises ProblemError when even the cheapest decision costs more than the budget.
@@ -34,10 +35,10 @@ def solve(problem: Problem) -> Allocation:
     hull = upper_hull(problem)
     purse = _Purse(problem, hull.base)
     if purse.left < 0:
-        least = float(exact_sum(problem.cost[np.arange(problem.n_users), hull.base].astype(np.float64)))
+        least = float_above(exact_sum(problem.cost[np.arange(problem.n_users), hull.base].astype(np.float64)))
         raise ProblemError(
-            f"the budget {problem.limit:,.10g} cannot be met: the cheapest arm of every user costs {least:,.10g} "
-            "together; raise the budget to that, allow a cheaper arm, or leave users out"
+            f"the budget {amount_text(problem.limit)} cannot be met: the cheapest arm of every user costs "
+            f"{amount_text(least)} together; raise the budget to that, allow a cheaper arm, or leave users out"
         )
     order = np.argsort(-hull.slope, kind="stable")
     taken = _take_prefix(purse, hull, order)
@@ -163,12 +164,14 @@ def _linear_bound(purse: _Purse, hull: Hull, order: NDArray[np.int64], taken: in
     """The optimum when users may be split: the value so far plus the fitting fraction of the next step, value units.
 
     It equals the dual p budget + sum_i max_j (value_ij - p cost_ij) at the price p of that step, without the
-    rounding of p cost where p is huge.
+    rounding of p cost where p is huge; summed exactly and rounded upwards.
     """
-    chosen = purse.problem.value[np.arange(len(purse.decision)), purse.decision]
-    value = math.fsum(chosen.tolist())
-    if taken == len(order):
-        return value
-    step = order[taken]
-    fraction = float(purse.left / Fraction(float(hull.extra_cost[step])))
-    return value + fraction * float(hull.extra_value[step])
+    value, cost = purse.problem.value, purse.problem.cost
+    bound = exact_sum(value[np.arange(len(purse.decision)), purse.decision].astype(np.float64))
+    if taken < len(order):
+        user, arm = hull.user[order[taken]], hull.arm[order[taken]]
+        own = purse.decision[user]
+        extra_value = Fraction(float(value[user, arm])) - Fraction(float(value[user, own]))
+        extra_cost = Fraction(float(cost[user, arm])) - Fraction(float(cost[user, own]))
+        bound += extra_value * purse.left / extra_cost
+    return float_above(bound)

@@ -72,7 +72,7 @@ class Allocation:
     Attributes
     ----------
     decision : (n,) int64, the chosen arm of each user.
-    value : sum of the chosen values, value units; `gain` is that minus everybody on control.
+    value : sum of the chosen values, value units; `gain` is that minus everybody on control, allowed or not.
     cost : sum of the chosen costs, money, rounded to the nearest float; the exact sum never exceeds the budget.
     price : extra value per extra unit of money at the budget; 0 when money is left that nobody can use, NaN for a
         rule of thumb that solves nothing.

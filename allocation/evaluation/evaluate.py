@@ -16,6 +16,8 @@ from uplift.campaign import Campaign
 from uplift.errors import InputError, nearest
 from uplift.propensity import share_mismatch
 
+FEW = 30  # matched users below which an estimate is too unsure to be a reference or to be judged
+
 
 def evaluate(
     policies: Mapping[str, Policy],
@@ -35,8 +37,9 @@ def evaluate(
     held_out : users that no policy was fitted on, with propensities.
     budgets : money for all held-out users together.
     reference : the policy that the others are compared with, or several names: then, at each budget and for each
-        estimator, the one of highest verified value among them. That choice is made on the same users and so errs
-        in favour of the reference. None leaves the differences out.
+        estimator, the one of highest verified value among them, of those with at least 30 matched users if there are
+        any. That choice is made on the same users and so errs in favour of the reference. None leaves the
+        differences out.
     n_bootstrap : resamples of users, shared by all cells, so that differences are paired.
     level : of the percentile intervals.
 
@@ -55,7 +58,7 @@ def evaluate(
     decided = _decide(policies, held_out, budgets)
     mismatch = share_mismatch(held_out)
     if mismatch is not None:
-        warnings.warn(mismatch, stacklevel=2)
+        warnings.warn(mismatch.text, stacklevel=2)
     names, n = list(policies), len(held_out)
     if n_bootstrap < 2:
         raise InputError(f"n_bootstrap is {n_bootstrap}; at least 2 resamples are expected, 1000 is usual")
@@ -65,6 +68,7 @@ def evaluate(
     moments = Moments.of([a.decision for _, _, a in decided], held_out)
     sums = Moments(moments.weight.sum(0), moments.value.sum(0), moments.spend.sum(0))
     draws = resampled_sums(moments, n_bootstrap, seed)
+    matched = (moments.weight > 0).sum(axis=0)
     frames = []
     for estimator in ESTIMATORS:
         columns: dict[str, object] = {
@@ -72,7 +76,7 @@ def evaluate(
             "budget": [budget for _, budget, _ in decided],
             "estimator": estimator,
             "users": n,
-            "matched": (moments.weight > 0).sum(axis=0),
+            "matched": matched,
             "promised_value": [a.value for _, _, a in decided],
             "promised_spend": [a.cost for _, _, a in decided],
         }
@@ -83,7 +87,7 @@ def evaluate(
         for name, point, resampled in (("value", value, value_draws), ("spend", spend, spend_draws)):
             columns[name] = point
             columns[f"{name}_low"], columns[f"{name}_high"] = interval(resampled, level)
-        against = _reference_cells(candidates, names, value)
+        against = _reference_cells(candidates, names, np.where(matched < FEW, -np.inf, value))
         if against is not None:
             columns["reference"] = [decided[k][0] for k in against]
             columns["difference"] = value - value[against]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,17 +13,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from allocation.engine.price import margins
-from allocation.engine.problem import Allocation, check_budget
+from allocation.engine.problem import Allocation, ProblemError, check_budget
 from allocation.evaluation.evaluate import evaluate
 from allocation.jobs.source import Source, load
 from allocation.jobs.summary import BASELINES, CHALLENGER, HEADLINE, Summary
-from allocation.policies.base import Policy, arm_means
+from allocation.policies.base import ArmMeans, Policy
 from allocation.policies.baselines import BestMix, BestSingleArm, Nobody, OutcomeTargeting, RandomArm
 from allocation.policies.two_stage import TwoStage
 from uplift.campaign import Campaign
+from uplift.errors import InputError
 from uplift.learners import SLearner
+from uplift.propensity import share_mismatch
 
 HELD_OUT_SHARE = 0.5
+REFUSED_BELOW = 1e-6  # p-value of the log's arm counts under the stated propensities
 BUDGET_MULTIPLES = (0.25, 0.5, 1.0, 1.5, 2.0)
 
 
@@ -98,11 +102,18 @@ def run_demo(plan: DemoPlan, progress: Callable[[str], None] = lambda _: None) -
 
     Raises InputError or ProblemError, before any work on the log, for a plan that cannot be run.
     """
-    check_budget(plan.budget_per_user)
+    if plan.budget_per_user is not None and check_budget(plan.budget_per_user) is None:
+        raise ProblemError("the budget per user is infinite; a finite amount of money is expected")
     progress(f"reading {plan.data}")
     source = load(plan.data, users=plan.users, seed=plan.seed, roles=plan.roles)
-    per_user = source.budget_per_user if plan.budget_per_user is None else float(plan.budget_per_user)
+    mismatch = share_mismatch(source.campaign)
+    if mismatch is not None and mismatch.chance < REFUSED_BELOW:
+        raise InputError(mismatch.text)
     train, held_out = source.campaign.split(1 - HELD_OUT_SHARE, plan.seed)
+    per_user = plan.budget_per_user
+    if per_user is None:
+        per_user = default_budget(train) if source.budget_per_user is None else source.budget_per_user
+    per_user = float(per_user)
     progress(f"fitting on {len(train):,} users, {len(train.arms)} arms, {len(train.features)} features")
     policies = fit_policies(train, plan.seed)
     budgets = sorted({share * len(held_out) for share in budget_grid(train, per_user)})
@@ -130,14 +141,23 @@ def run_demo(plan: DemoPlan, progress: Callable[[str], None] = lambda _: None) -
         expected_cost=problem.cost[rows, allocation.decision].astype(np.float64),
         margin=margins(problem, allocation),
         against_nobody=(difference, low, high),
-        warnings=tuple(dict.fromkeys(str(w.message) for w in caught)),
+        warnings=tuple(dict.fromkeys([*([mismatch.text] if mismatch else []), *(str(w.message) for w in caught)])),
         evaluation=evaluation,
     )
 
 
+def default_budget(train: Campaign) -> float:
+    """Half-way from control to the dearest arm for everybody, money per user to two digits, never below control."""
+    cost = ArmMeans.of(train).cost
+    low, high = max(float(cost[0]), 0.0), max(float(cost.max()), 0.0)
+    half = (low + high) / 2
+    digits = 1 - math.floor(math.log10(half)) if half > 0 else 0
+    return max(round(half, digits), low)
+
+
 def budget_grid(train: Campaign, per_user: float) -> list[float]:
     """Budgets per user around the chosen one: 1/4 to 2 times what it has above the mean cost of control."""
-    control = max(0.0, float(arm_means(train)[1][0]))
+    control = max(0.0, float(ArmMeans.of(train).cost[0]))
     if per_user <= control:
         return [per_user]
     return [per_user if m == 1 else control + m * (per_user - control) for m in BUDGET_MULTIPLES]

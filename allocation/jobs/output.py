@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,39 +27,78 @@ DECISIONS, REPORT = "decisions.parquet", "report.html"
 
 
 def check_folder(out: Path) -> None:
-    """Refuse, before any work, an output path that is a file or lies under one."""
+    """Refuse, before any work, an output path that cannot be a folder of results, or that holds somebody else's."""
     for place in (out, *out.parents):
         if place.exists():
             if not place.is_dir():
                 raise InputError(f"{place} is a file; the results need a folder: choose another --out")
             if not os.access(place, os.W_OK | os.X_OK):
                 raise InputError(f"the folder {place} may not be written to; choose another --out")
-            return
+            break
+    for name in (DECISIONS, REPORT, MANIFEST):
+        if (out / name).is_dir():
+            raise InputError(f"{out / name} is a folder, where a file would be written; choose another --out")
+    if (out / MANIFEST).exists() and not _is_ours(out / MANIFEST):
+        raise InputError(f"{out / MANIFEST} was not written by earmark and would be lost; choose another --out")
 
 
 def write_demo(result: DemoResult, out: Path) -> None:
     """Write `decisions.parquet`, `report.html` and `manifest.json` into the folder `out`.
 
-    The files are written and flushed in a staging folder beside `out` first. A folder that was not there appears
-    whole; into one that was, the files move one by one, its old manifest gone first and the new one last, so that a
-    manifest never stands beside files that it does not describe.
+    The files are written and flushed in a staging folder beside `out` first; until that is done, an error leaves
+    everything as it was. A folder that was not there then appears whole; into one that was, the files move one by
+    one, its old manifest gone first and the new one last, so that a manifest never stands beside files that it does
+    not describe.
+
+    Raises InputError, which says what was kept, when the file system refuses.
     """
+    out = Path(out).expanduser().absolute()
     check_folder(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    missing = [parent for parent in out.parents if not parent.exists()]
+    staging = None
     try:
-        pq.write_table(decisions_table(result), staging / DECISIONS)
-        (staging / REPORT).write_text(
-            report_html(result.summary(), result.plan.seed, version("earmark")), encoding="utf-8"
-        )
-        parts = [_part(staging / name) for name in (DECISIONS, REPORT)]
-        text = json.dumps(manifest(result, parts), indent=2, ensure_ascii=False, allow_nan=False)
-        (staging / MANIFEST).write_text(text + "\n", encoding="utf-8")
-        for name in (DECISIONS, REPORT, MANIFEST):
-            _flush(staging / name)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".earmark-", dir=out.parent))
+        _write_files(result, staging)
+    except OSError as error:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+        for parent in missing:
+            with suppress(OSError):
+                parent.rmdir()
+        raise InputError(f"the results cannot be written to {out}: {_reason(error)}; nothing was changed") from None
+    try:
         _move_in(staging, out)
+    except OSError as error:
+        raise InputError(
+            f"the results cannot be moved into {out}: {_reason(error)}; what stands there has no manifest and is not "
+            "whole: run again"
+        ) from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _write_files(result: DemoResult, staging: Path) -> None:
+    pq.write_table(decisions_table(result), staging / DECISIONS)
+    (staging / REPORT).write_text(
+        report_html(result.summary(), result.plan.seed, version("earmark")), encoding="utf-8"
+    )
+    parts = [_part(staging / name) for name in (DECISIONS, REPORT)]
+    text = json.dumps(manifest(result, parts), indent=2, ensure_ascii=False, allow_nan=False)
+    (staging / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    for name in (DECISIONS, REPORT, MANIFEST):
+        _flush(staging / name)
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return "earmark" in json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, TypeError, OSError):
+        return False
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error).splitlines()[0]
 
 
 def decisions_table(result: DemoResult) -> pa.Table:

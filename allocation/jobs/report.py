@@ -18,14 +18,14 @@ def report_html(run: Summary, seed: int, version: str) -> str:
         lstrip_blocks=True,
     )
     rows = table.rows(run)
-    budgets = list(dict.fromkeys(row.budget for row in rows))
+    budgets = list(dict.fromkeys(row.per_user for row in rows))
     chosen = table.budget_text(run)
     return environment.get_template("report.html").render(
         run=run,
         seed=seed,
         version=version,
         verdict=table.verdict(run),
-        groups=[(budget, [row for row in rows if row.budget == budget]) for budget in budgets],
+        groups=[[row for row in rows if row.per_user == budget] for budget in budgets],
         chosen=chosen,
         figures={theme: charts.svg(charts.cost_curve(run, theme)) for theme in charts.THEMES},
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from allocation.policies.base import arm_means
 from uplift import datasets, synthetic
 from uplift.campaign import Campaign
 from uplift.errors import InputError, nearest
@@ -26,14 +24,15 @@ class Source:
     """A log and how to speak of it.
 
     `value_name` says what one unit of value is, `currency` what money is in; `budget_per_user` is the default
-    budget, money per user; `about` is one sentence for the report; `roles` how an own file was read.
+    budget, money per user, None to take it from the costs; `about` is one sentence for the report; `roles` how an
+    own file was read.
     """
 
     name: str
     campaign: Campaign
     value_name: str
     currency: str
-    budget_per_user: float
+    budget_per_user: float | None
     about: str
     roles: Mapping[str, Any] = field(default_factory=dict)
 
@@ -116,16 +115,12 @@ def _own(path: Path, roles: Mapping[str, Any]) -> Source:
     given = {k: v for k, v in roles.items() if v is not None and k not in ("currency", "value_name")}
     given = {"control": "none", "propensity": ARM_SHARES} | given
     campaign = Campaign.from_parquet(path, **given)
-    cost = arm_means(campaign)[1]
-    # Half-way from control to the dearest arm for everybody, to two digits: where the choice of users matters most.
-    half = float(max(cost[0], 0.0) + max(cost.max(), 0.0)) / 2
-    digits = 1 - math.floor(math.log10(half)) if half > 0 else 0
     return Source(
         name=path.name,
         campaign=campaign,
         value_name=str(roles.get("value_name") or roles["value"]),
         currency=str(roles.get("currency") or ""),
-        budget_per_user=round(half, digits),
+        budget_per_user=None,
         about="Your own log.",
         roles={k: dict(v) if isinstance(v, Mapping) else v for k, v in given.items()},
     )

@@ -8,9 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from allocation.evaluation.evaluate import FEW
 from allocation.jobs.summary import CHALLENGER, Summary
-
-FEW = 30  # matched users below which an estimate is shown without an interval and not judged
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,7 @@ class Row:
 
     policy: str
     budget: str
+    per_user: float  # the budget as a number
     promised: str
     verified: Cell
     spend: Cell
@@ -41,21 +41,24 @@ def rows(run: Summary) -> list[Row]:
     frame = run.headline()
     value = decimals(frame["value"].abs().max())
     money = decimals(frame["budget"].abs().max())
+    matched = {(r["policy"], r["budget"]): r["matched"] for _, r in frame.iterrows()}
     out = []
     for _, r in frame.iterrows():
         own, few = r["policy"] == r["reference"], r["matched"] < FEW
+        unsure = few or matched[r["reference"], r["budget"]] < FEW
         low, high = r["difference_low"], r["difference_high"]
         out.append(
             Row(
                 policy=r["policy"],
                 budget=number(r["budget"], money),
+                per_user=float(r["budget"]),
                 promised=number(r["promised_value"], value),
                 verified=_cell(r["value"], r["value_low"], r["value_high"], value, few),
                 spend=_cell(r["spend"], r["spend_low"], r["spend_high"], money, few),
-                difference=_difference(own, r["difference"], low, high, value, few),
+                difference=_difference(own, r["difference"], low, high, value, unsure),
                 reference=r["reference"],
                 matched=int(r["matched"]),
-                clear=bool(not own and not few and (low > 0 or high < 0)),
+                clear=bool(not own and not unsure and (low > 0 or high < 0)),
             )
         )
     return out
@@ -116,16 +119,19 @@ def _compared(at: pd.Series[Any], places: int) -> str:
 
 
 def decimals(scale: float) -> int:
-    """Decimal places that show three digits of the largest amount, at least none and at most eight."""
+    """Decimal places that show three digits of the largest amount; -1, for scientific notation, below 1e-4."""
     if not scale or not math.isfinite(scale):
         return 2
-    return min(8, max(0, 2 - math.floor(math.log10(scale))))
+    places = max(0, 2 - math.floor(math.log10(scale)))
+    return places if places <= 6 else -1
 
 
 def number(x: float, places: int, sign: bool = False) -> str:
     """A number with thousands separators; a dash where there is none, no minus before a zero."""
     if math.isnan(x):
         return "–"
+    if places < 0:
+        return f"{x + 0.0:{'+' if sign else ''}.3g}"
     x = round(x, places) + 0.0
     return f"{x:{'+' if sign else ''},.{places}f}"
 
@@ -136,7 +142,9 @@ def _cell(x: float, low: float, high: float, places: int, few: bool = False, sig
         return Cell("no match")
     if few:
         return Cell(number(x, places, sign), "too few")
-    while places < 8 and any(0 < abs(end) < 0.5 * 10**-places for end in (low, high)):
+    dust = 10.0 ** -(places + 4)  # what rounding leaves of a true zero
+    wanted = places
+    while 0 <= places < wanted + 3 and any(dust < abs(end) < 0.5 * 10**-places for end in (low, high)):
         places += 1
     return Cell(number(x, places, sign), f"[{number(low, places, sign)}, {number(high, places, sign)}]")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -15,23 +16,36 @@ WIDE = 96  # columns that a row with its intervals on the same line takes
 
 
 def print_result(run: Summary, report: Path, console: Console | None = None) -> None:
-    """Print the table, the verdict and where the report lies, to stdout unless another console is given."""
-    console = console or Console(highlight=False)
+    """Print the table, the verdict and where the report lies, to stdout unless another console is given.
+
+    Names come from the user's log, so they are printed as they are, never read as markup.
+    """
+    console = console or Console(highlight=False, markup=False)
     unit = f", money in {run.currency}" if run.currency else ""
+    console.print()
     console.print(
-        f"\n[bold]{run.name}[/bold]: per user of {run.users:,} held-out users; value is "
-        f"{run.value_name}{unit}; brackets are 95% intervals\n"
+        Text(run.name, style="bold").append(
+            f": per user of {run.users:,} held-out users; value is {run.value_name}{unit}; "
+            "brackets are 95% intervals\n",
+            style="not bold",
+        )
     )
-    console.print(result_table(run, wide=console.width >= WIDE))
+    grid = result_table(run, wide=console.width >= WIDE)
+    # Digits are never cut off: a table wider than the screen is printed as wide as it is.
+    needed = Measurement.get(console, console.options.update(max_width=10_000), grid).maximum
+    screen = console.width
+    console.width = max(screen, needed)
+    console.print(grid)
+    console.width = screen
     console.print()
     for sentence in table.verdict(run):
-        console.print(f"- {sentence}")
+        console.print(Text(f"- {sentence}"))
     console.print(
         "\npromised: predicted by the model that chose. verified: estimated on held-out users who by chance "
         "received the arm decided for them. best baseline: the rule of thumb with the highest verified value at "
         "that budget."
     )
-    console.print(f"Full report: {report}", soft_wrap=True)
+    console.print(Text(f"Full report: {report}"), soft_wrap=True)
 
 
 def result_table(run: Summary, *, wide: bool) -> Table:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation.engine.money import exact_sum
+from allocation.engine.money import amount_text, exact_sum, float_above
 from allocation.engine.problem import Allocation, Problem, ProblemError, allocation_of
 from uplift.campaign import Campaign
 from uplift.response import Response
@@ -27,6 +28,8 @@ class Policy(Protocol):
     once and hands what it returned to `decide` instead of X.
     """
 
+    arms_: tuple[str, ...]
+
     def fit(self, campaign: Campaign) -> Self:
         """Learn from a log."""
         ...
@@ -36,18 +39,36 @@ class Policy(Protocol):
         ...
 
 
-def arm_means(campaign: Campaign) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean value and mean cost of each arm, (K+1,) each, weighted by 1 / propensity where it is known.
+@dataclass(frozen=True, eq=False)
+class ArmMeans:
+    """What a rule of thumb knows of a log: each arm's mean value and mean cost, (K+1,) each."""
 
-    mean_j = sum_i 1[t_i = j] y_i / p_ij  /  sum_i 1[t_i = j] / p_ij      (self-normalised)
-    """
-    rows = np.arange(len(campaign))
-    p = np.ones(len(campaign)) if campaign.propensity is None else campaign.propensity[rows, campaign.treatment]
-    K1 = len(campaign.arms)
-    weight = np.bincount(campaign.treatment, 1 / p, minlength=K1)
-    value = np.bincount(campaign.treatment, campaign.value / p, minlength=K1) / weight
-    cost = np.zeros(len(campaign)) if campaign.cost is None else campaign.cost
-    return value, np.bincount(campaign.treatment, cost / p, minlength=K1) / weight
+    value: NDArray[np.float64]
+    cost: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, campaign: Campaign) -> Self:
+        """Means weighted by 1 / propensity where it is known.
+
+        mean_j = sum_i 1[t_i = j] y_i / p_ij  /  sum_i 1[t_i = j] / p_ij      (self-normalised)
+
+        An arm whose every user cost the same has exactly that mean, without the rounding of a sum.
+        """
+        rows, t, K1 = np.arange(len(campaign)), campaign.treatment, len(campaign.arms)
+        p = np.ones(len(campaign)) if campaign.propensity is None else campaign.propensity[rows, t]
+        cost = np.zeros(len(campaign)) if campaign.cost is None else campaign.cost
+        weight = np.bincount(t, 1 / p, minlength=K1)
+        means = [np.bincount(t, amount / p, minlength=K1) / weight for amount in (campaign.value, cost)]
+        for j in range(K1):
+            own = cost[t == j]
+            if own.min() == own.max():
+                means[1][j] = own[0]
+        return cls(*means)
+
+    def problem(self, n: int, budget: float | None) -> Problem:
+        """The problem in which every one of n users has these means."""
+        shape = (n, len(self.value))
+        return Problem(np.broadcast_to(self.value, shape), np.broadcast_to(self.cost, shape), budget)
 
 
 def treat_in_order(problem: Problem, order: NDArray[np.int64], arm: NDArray[np.int64]) -> Allocation:
@@ -60,8 +81,8 @@ def treat_in_order(problem: Problem, order: NDArray[np.int64], arm: NDArray[np.i
     untreated = np.zeros(problem.n_users, dtype=np.int64)
     if not exactly_within(problem, untreated):
         raise ProblemError(
-            f"the budget {problem.limit:,.10g} cannot be met: control alone is predicted to cost "
-            f"{float(exact_sum(control)):,.10g}; raise the budget to that"
+            f"the budget {amount_text(problem.limit)} cannot be met: control alone is predicted to cost "
+            f"{amount_text(float_above(exact_sum(control)))}; raise the budget to that"
         )
 
     def _first(count: int) -> NDArray[np.int64]:

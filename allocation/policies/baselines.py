@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from allocation.engine.price import solve
 from allocation.engine.problem import Allocation, Problem, allocation_of
-from allocation.policies.base import Users, arm_means, treat_in_order
+from allocation.policies.base import ArmMeans, Users, treat_in_order
 from allocation.policies.two_stage import fit_learner, predict_response
 from uplift.campaign import Campaign
 from uplift.learners.base import ResponseLearner
@@ -18,80 +18,90 @@ from uplift.response import Response
 from uplift.seeds import stream
 
 
-class _ArmMeans:
-    """A baseline that knows of each arm only its mean value and mean cost in the log; subclasses decide."""
+class Nobody:
+    """Everybody on control, whatever the budget."""
+
+    def fit(self, campaign: Campaign) -> Self:
+        """Take the means of the arms from the log."""
+        self.arms_, self.means_ = campaign.arms, ArmMeans.of(campaign)
+        return self
+
+    def decide(self, users: Users, budget: float | None) -> Allocation:
+        """Control for every user; promised value and cost are the control arm's means in the log."""
+        return allocation_of(self.means_.problem(len(users), budget), np.zeros(len(users), dtype=np.int64))
+
+
+class RandomArm:
+    """Users in random order, each to a treatment drawn at random, until the predicted cost reaches the budget."""
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
     def fit(self, campaign: Campaign) -> Self:
-        """Take the mean value and cost of each arm from the log."""
-        self.arms_ = campaign.arms
-        self.value_, self.cost_ = arm_means(campaign)
+        """Take the means of the arms from the log."""
+        self.arms_, self.means_ = campaign.arms, ArmMeans.of(campaign)
         return self
-
-    def _problem(self, n: int, budget: float | None) -> Problem:
-        shape = (n, len(self.arms_))
-        return Problem(np.broadcast_to(self.value_, shape), np.broadcast_to(self.cost_, shape), budget)
-
-    def _order(self, n: int) -> NDArray[np.int64]:
-        return stream(self.seed, "order of users").permutation(n)
-
-
-class Nobody(_ArmMeans):
-    """Everybody on control, whatever the budget."""
-
-    def decide(self, users: Users, budget: float | None) -> Allocation:
-        """Control for every user; promised value and cost are the control arm's means in the log."""
-        return allocation_of(self._problem(len(users), budget), np.zeros(len(users), dtype=np.int64))
-
-
-class RandomArm(_ArmMeans):
-    """Users in random order, each to a treatment drawn at random, until the predicted cost reaches the budget."""
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
         """Draw users and arms from `seed`; cost is predicted by each arm's mean in the log."""
         n = len(users)
         arm = stream(self.seed, "random arm").integers(1, len(self.arms_), n)
-        return treat_in_order(self._problem(n, budget), self._order(n), arm)
+        return treat_in_order(self.means_.problem(n, budget), _order(self.seed, n), arm)
 
 
-class BestSingleArm(_ArmMeans):
+class BestSingleArm:
     """The same arm for as many randomly drawn users as the budget allows: the one that then promises most.
 
     The arm maximises min(n, (budget - n cost_0) / (cost_j - cost_0)) (value_j - value_0), means in the log; nobody is
     treated where every arm does harm. It needs no model, only the experiment's own averages.
     """
 
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def fit(self, campaign: Campaign) -> Self:
+        """Take the means of the arms from the log."""
+        self.arms_, self.means_ = campaign.arms, ArmMeans.of(campaign)
+        return self
+
     def decide(self, users: Users, budget: float | None) -> Allocation:
         """Pick the arm at this budget and give it to users drawn from `seed`."""
         n = len(users)
-        problem = self._problem(n, budget)
+        problem = self.means_.problem(n, budget)
         arm = np.full(n, self.arm(n, problem.limit), dtype=np.int64)
-        return treat_in_order(problem, self._order(n), arm)
+        return treat_in_order(problem, _order(self.seed, n), arm)
 
     def arm(self, n: int, limit: float) -> int:
         """The arm that promises most for n users and a budget `limit` (money)."""
-        extra_cost = self.cost_ - self.cost_[0]
+        value, cost = self.means_.value, self.means_.cost
+        extra_cost = cost - cost[0]
         affordable = np.full(len(self.arms_), float(n))
         dear = extra_cost > 0
-        affordable[dear] = np.minimum(n, (limit - n * self.cost_[0]) / extra_cost[dear])
-        return int(np.argmax(affordable * (self.value_ - self.value_[0])))
+        affordable[dear] = np.minimum(n, (limit - n * cost[0]) / extra_cost[dear])
+        return int(np.argmax(affordable * (value - value[0])))
 
 
-class BestMix(_ArmMeans):
+class BestMix:
     """The best mix of arms over randomly drawn users: the whole budget spent as well as it can be without features.
 
     Solves the budget on the arms' means in the log, the same for every user. What a policy gains over it is what
     knowing the users is worth; what it gains over `BestSingleArm` may only be money that a single arm leaves over.
     """
 
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def fit(self, campaign: Campaign) -> Self:
+        """Take the means of the arms from the log."""
+        self.arms_, self.means_ = campaign.arms, ArmMeans.of(campaign)
+        return self
+
     def decide(self, users: Users, budget: float | None) -> Allocation:
         """Solve on the means and deal the arms out to users drawn from `seed`."""
         n = len(users)
-        solved = solve(self._problem(n, budget))
+        solved = solve(self.means_.problem(n, budget))
         decision = np.empty(n, dtype=np.int64)
-        decision[self._order(n)] = solved.decision
+        decision[_order(self.seed, n)] = solved.decision
         return replace(solved, decision=decision)
 
 
@@ -122,3 +132,7 @@ class OutcomeTargeting:
         problem = Problem(response.value, response.cost, budget)
         arm = np.full(len(users), self.single_.arm(len(users), problem.limit), dtype=np.int64)
         return treat_in_order(problem, np.argsort(-response.value[:, 0], kind="stable"), arm)
+
+
+def _order(seed: int, n: int) -> NDArray[np.int64]:
+    return stream(seed, "order of users").permutation(n)

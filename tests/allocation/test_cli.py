@@ -19,6 +19,9 @@ from allocation.jobs.summary import read_run
 ROLES = ["--treatment", "arm", "--value", "spend", "--cost", "cost", "--features", "age,visits", "--user-id", "id"]
 
 
+ARM_CODES = {"none": "00", "mail": "01", "coupon": "02"}
+
+
 def log(n: int = 600) -> pd.DataFrame:
     """A small randomised log of three arms."""
     rng = np.random.default_rng(0)
@@ -87,13 +90,19 @@ BAD = {
     "NaN cost": (put("cost", 5, np.nan), ROLES, ["'cost'", "1 missing"]),
     "infinite feature": (put("age", 5, -np.inf), ROLES, ["'age'", "1 infinite"]),
     "text feature": (put("age", 5, "old"), ROLES, ["'age'", "numbers are expected"]),
-    "duplicate user": (put("id", 5, 6), ROLES, ["'id'", "2 of 600", "such as 6", "aggregate or drop"]),
+    "duplicate user": (put("id", 5, 6), ROLES, ["'id'", "2 of 600", "such as ", "aggregate or drop"]),
     "no control": (lambda f: f[f["arm"] != "none"], ROLES, ["'none'", "absent", "'arm'", "control="]),
     "arm never logged": (lambda f: f[f["arm"] != "mail"], probabilities(THIRDS), ["'mail'", "never logged", "0 of"]),
     "propensity zero": (lambda f: f, probabilities("none=0,mail=.5,coupon=.5"), ["'none'", "outside (0, 1]"]),
     "propensity above one": (lambda f: f, probabilities("none=1.5,mail=.5,coupon=.5"), ["'none'", "outside (0, 1]"]),
     "propensity sum": (lambda f: f, probabilities("none=.5,mail=.5,coupon=.5"), ["sum to 1.5", "1 is expected"]),
     "propensity lacks an arm": (lambda f: f, probabilities("none=.5,mail=.5"), ["'coupon'"]),
+    "propensity twice": (
+        lambda f: f,
+        probabilities("none=.3,none=.2,mail=.25,coupon=.25"),
+        ["'none'", "more than once"],
+    ),
+    "user id as feature": (lambda f: f, [*ROLES[:6], "--features", "id,age", *ROLES[8:]], ["'id'", "leave it out"]),
     "propensity malformed": (lambda f: f, probabilities("none=.5,mail"), ["'mail'", "arm=number"]),
     "no rows": (lambda f: f.head(0), ROLES, ["empty", "0 rows"]),
     "negative budget": (lambda f: f, [*ROLES, "--budget-per-user", "-2"], ["budget is -2", "0 or more"]),
@@ -125,7 +134,7 @@ def test_bad_input_gets_one_message_exit_1_and_writes_nothing(tmp_path: Path, ca
         ("log.parquet", b"id,arm,spend\n1,none,2\n", ["no Parquet file", "b'id,a'", "name a CSV file .csv"]),
         ("log.parquet", b"PAR1 and then nothing", ["cannot be read", "cut short"]),
         ("log.csv", b"a,b\n1,2\n1,2,3\n", ["cannot be read as CSV"]),
-        ("log.txt", b"hello", ["neither a named set nor", "Did you mean" if False else "log.txt"]),
+        ("log.txt", b"hello", ["neither a named set nor", "log.txt"]),
     ],
 )
 def test_a_file_that_is_not_what_its_name_says(tmp_path: Path, name: str, content: bytes, words: list[str]):
@@ -169,16 +178,66 @@ def test_roles_beside_a_named_set_are_refused(tmp_path: Path):
     assert_one_message(code, out, err, ["--currency, --treatment", "thornton_hiv", "leave them out"])
 
 
-def test_shares_that_contradict_the_propensities_are_said_first(tmp_path: Path):
-    """200 users of each arm logged, .5 / .25 / .25 stated."""
+def test_shares_that_contradict_the_propensities(tmp_path: Path):
+    """200 users of each arm: .5 / .25 / .25 (p = 1e-15) is refused, .41 / .3 / .29 (p = 6e-4) is said first."""
     arm = np.repeat(["none", "mail", "coupon"], 200)
     frame = log().assign(arm=arm, cost=0.1 * (arm == "mail") + 1.0 * (arm == "coupon"))
-    frame.to_parquet(tmp_path / "log.parquet")
-    stated = probabilities("none=.5,mail=.25,coupon=.25")
-    code, out, _ = demo("--data", str(tmp_path / "log.parquet"), *stated, "--out", str(tmp_path / "o"))
+    path, out = tmp_path / "log.parquet", tmp_path / "o"
+    frame.to_parquet(path)
+    result = demo("--data", str(path), *probabilities("none=.5,mail=.25,coupon=.25"), "--out", str(out))
+    assert_one_message(*result, ["'none' should have about 300 of 600 users and has 200"])
+    assert not out.exists()
+    code, printed, _ = demo("--data", str(path), *probabilities("none=.41,mail=.3,coupon=.29"), "--out", str(out))
     assert code == 0
-    assert "the propensities contradict the log" in out
-    assert "contradict the log" in (tmp_path / "o" / "report.html").read_text()
+    assert "the propensities contradict the log" in " ".join(printed.split())
+    assert "contradict the log" in (out / "report.html").read_text()
+
+
+def test_names_of_a_csv_are_kept_as_they_are(tmp_path: Path):
+    """007 stays 007, and an id of 20 digits is no float."""
+    frame = log().assign(id=[f"{k:07d}" for k in range(599)] + ["9" * 20], arm=lambda f: f["arm"].map(ARM_CODES))
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    code, _, err = demo("--data", str(tmp_path / "log.csv"), *ROLES, "--control", "00", "--out", str(tmp_path / "o"))
+    assert code == 0, err
+    ids = pd.read_parquet(tmp_path / "o" / "decisions.parquet")["user_id"]
+    assert ids.isin(frame["id"]).all()
+    assert set(read_run(tmp_path / "o").arm_users) == {"00", "01", "02"}
+
+
+@pytest.mark.parametrize("name", ["[/bold]", "[red]euro", "<b>&", "=1+1"])
+def test_names_of_the_log_are_printed_as_they_are(tmp_path: Path, name: str):
+    log().rename(columns={"spend": name}).to_parquet(tmp_path / "log.parquet")
+    roles = [name if word == "spend" else word for word in ROLES]
+    code, out, err = demo(
+        "--data", str(tmp_path / "log.parquet"), *roles, "--currency", name, "--out", str(tmp_path / "o")
+    )
+    assert code == 0, err
+    assert f"value is {name}" in " ".join(out.split())
+
+
+def test_no_digit_of_a_large_amount_is_cut_off(tmp_path: Path):
+    """Sixteen million a user do not fit into 80 columns: the table becomes wider, the numbers stay whole."""
+    log().assign(spend=lambda f: f["spend"] * 1e6, cost=lambda f: f["cost"] * 1e6).to_parquet(
+        tmp_path / "log.parquet"
+    )
+    code, out, err = demo("--data", str(tmp_path / "log.parquet"), *ROLES, "--out", str(tmp_path / "o"))
+    assert code == 0, err
+    assert "…" not in out
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path):
+    command = f"{sys.executable} -m allocation.cli demo --data simulated --users 400 --out {tmp_path / 'o'} | true"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert read_run(tmp_path / "o").users > 0
+
+
+def test_the_default_budget_lies_half_way_to_the_dearest_arm(tmp_path: Path):
+    """Mail costs .1 for certain, a coupon 2 with chance .5: half of its mean is about .5 a user."""
+    log().to_parquet(tmp_path / "log.parquet")
+    assert demo("--data", str(tmp_path / "log.parquet"), *ROLES, "--out", str(tmp_path / "o"))[0] == 0
+    assert read_run(tmp_path / "o").budget_per_user == pytest.approx(0.5, abs=0.1)
 
 
 def test_wrong_usage_leaves_with_2():

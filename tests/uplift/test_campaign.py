@@ -239,9 +239,9 @@ def test_arms_of_any_sequence(wrap):
     ("features", "message"),
     [
         (["age", "age"], r"column 'age' stands more than once"),
-        (["age", "spend"], r"feature 'spend' is also the treatment, value or cost column"),
+        (["age", "spend"], r"feature 'spend' is also the treatment, value, cost or user_id"),
         (["arm"], r"feature 'arm' is also the treatment"),
-        (["paid"], r"feature 'paid' is also the treatment, value or cost"),
+        (["paid"], r"feature 'paid' is also the treatment, value, cost or user_id"),
         ({"age", "visits"}, r"in a fixed order is expected"),
     ],
 )

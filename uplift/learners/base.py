@@ -19,6 +19,7 @@ from uplift.frames import check_unique
 from uplift.response import Response
 
 Array = NDArray[np.float64]
+LARGEST = 1e30  # learners compute in single precision inside, whose range ends at 3e38
 
 
 @runtime_checkable
@@ -54,6 +55,11 @@ class Log:
     weight: Array | None
     arms: tuple[str, ...]
 
+    @property
+    def smallest_arm(self) -> int:
+        """Users of the arm that has fewest."""
+        return int(np.bincount(self.treatment).min())
+
 
 def check_log(
     X: ArrayLike,
@@ -87,6 +93,13 @@ def check_log(
     if (counts == 0).any():
         j = int(np.argmin(counts))
         raise InputError(f"arm {names[j]!r} (treatment {j}) was never logged in {n:,} rows; drop it or add its users")
+    for name, amount in (("value", y), ("cost", c)):
+        largest = float(np.abs(amount).max())
+        if largest > LARGEST or 0 < largest < 1 / LARGEST:
+            raise InputError(
+                f"{name} has amounts up to {largest:.3g}; between {1 / LARGEST:g} and {LARGEST:g} is expected: "
+                "count in another unit"
+            )
     weight = None
     if propensity is not None:
         p = np.asarray(propensity, dtype=np.float64)
@@ -110,13 +123,16 @@ def check_log(
 ONE_THREAD_ROWS = 200_000
 
 
-def default_base(seed: int, rows: int = 0) -> LGBMRegressor:
-    """Gradient-boosted trees, small leaves refused: the same model whatever the number of threads."""
+def default_base(seed: int, rows: int = 0, smallest_arm: int = 80) -> LGBMRegressor:
+    """Gradient-boosted trees: the same model whatever the number of threads.
+
+    Leaves hold 40 users or more; fewer, down to 5, where the smallest arm could else never fill a leaf of its own.
+    """
     return LGBMRegressor(
         n_estimators=120,
         learning_rate=0.05,
         num_leaves=15,
-        min_child_samples=40,
+        min_child_samples=min(40, max(5, smallest_arm // 2)),
         random_state=seed,
         deterministic=True,
         force_row_wise=True,
@@ -125,33 +141,38 @@ def default_base(seed: int, rows: int = 0) -> LGBMRegressor:
     )
 
 
-def default_cost_base(seed: int, cost: Array) -> LGBMRegressor:
+def default_cost_base(seed: int, cost: Array, smallest_arm: int = 80) -> LGBMRegressor:
     """The same trees for cost: with a Poisson loss where no logged cost is negative, so that no prediction is 0.
 
     A squared loss predicts 0 or less for some users of an incentive that is paid only on redemption, and an optimiser
     takes just these for free. The Poisson loss is unbiased for the mean of any amount that is not negative.
     """
-    model = default_base(seed, len(cost))
+    model = default_base(seed, len(cost), smallest_arm)
     if cost.min() < 0:
         return model
     # Without a least Hessian the fit does not depend on the unit of money.
     return model.set_params(objective="poisson", poisson_max_delta_step=0.1, min_child_weight=0.0)
 
 
-def fit_cost(base: Any, cost_base: Any, seed: int, X: NDArray[np.float32], cost: Array, weight: Array | None) -> Any:
-    """The fitted model of cost: `cost_base`, else `base` where that is a regressor, else the default for cost."""
+def fit_cost(
+    bases: tuple[Any, Any], seed: int, X: NDArray[np.float32], cost: Array, weight: Array | None, smallest_arm: int
+) -> Any:
+    """The fitted model of cost: of `bases` (base, cost_base) the second, else the first if it is a regressor, else
+    the default for cost."""
+    base, cost_base = bases
     if cost_base is None and base is not None and is_regressor(_checked(base)):
         cost_base = base
-    return fit_base(default_cost_base(seed, cost) if cost_base is None else cost_base, seed, X, cost, weight)
+    model = default_cost_base(seed, cost, smallest_arm) if cost_base is None else cost_base
+    return fit_base(model, seed, X, cost, weight, smallest_arm)
 
 
-def fit_base(base: Any, seed: int, X: NDArray[np.float32], y: Array, weight: Array | None) -> Any:
+def fit_base(base: Any, seed: int, X: NDArray[np.float32], y: Array, weight: Array | None, smallest_arm: int) -> Any:
     """A clone of `base` (the default one for None) fitted to y, weighted by `weight` where that varies.
 
     Every random state that `base` leaves open, also inside a pipeline, becomes `seed`. Where a classifier would see
     one label only, that label is the prediction.
     """
-    model = default_base(seed, len(y)) if base is None else clone(_checked(base))
+    model = default_base(seed, len(y), smallest_arm) if base is None else clone(_checked(base))
     for name, state in model.get_params(deep=True).items():
         if name.endswith("random_state") and state is None:
             model.set_params(**{name: seed})

@@ -67,14 +67,14 @@ class SLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no 
         design = np.column_stack([log.X, _indicators(log.treatment, K)])
         self.arms_ = log.arms
         self.cost_range_ = CostRange.of(log)
-        self.value_model_ = fit_base(self.base, self.seed, design, log.value, log.weight)
+        self.value_model_ = fit_base(self.base, self.seed, design, log.value, log.weight, log.smallest_arm)
         self.cost_model_ = None
         if not self.cost_range_.known.all():
             # Arms whose cost is known would only teach the model what is never asked of it.
             rows = ~self.cost_range_.known[log.treatment]
             weight = None if log.weight is None else log.weight[rows]
             self.cost_model_ = fit_cost(
-                self.base, self.cost_base, self.seed + 1, design[rows], log.cost[rows], weight
+                (self.base, self.cost_base), self.seed + 1, design[rows], log.cost[rows], weight, log.smallest_arm
             )
         return self
 

@@ -61,12 +61,13 @@ class TLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no 
         self.cost_models_ = []
         for j in range(len(log.arms)):
             rows = log.treatment == j
+            n = int(rows.sum())
             weight = None if log.weight is None else log.weight[rows]
             seed = self.seed + 2 * j
-            self.value_models_.append(fit_base(self.base, seed, log.X[rows], log.value[rows], weight))
+            self.value_models_.append(fit_base(self.base, seed, log.X[rows], log.value[rows], weight, n))
             model = None
             if not self.cost_range_.known[j]:
-                model = fit_cost(self.base, self.cost_base, seed + 1, log.X[rows], log.cost[rows], weight)
+                model = fit_cost((self.base, self.cost_base), seed + 1, log.X[rows], log.cost[rows], weight, n)
             self.cost_models_.append(model)
         return self
 

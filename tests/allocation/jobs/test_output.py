@@ -15,12 +15,13 @@ import pytest
 
 from allocation.jobs.demo import DemoPlan, DemoResult, run_demo
 from allocation.jobs.output import check_folder, write_demo
+from allocation.jobs.source import load
 from allocation.jobs.summary import read_run
 from uplift.errors import InputError
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def test_the_decisions_file_alone_proves_the_budget_exactly(run_folder: Path, result: DemoResult):
@@ -64,7 +65,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(run_folder: 
 
 def test_a_folder_that_was_there_keeps_its_other_files(result: DemoResult, tmp_path: Path):
     (tmp_path / "notes.txt").write_text("mine")
-    (tmp_path / "manifest.json").write_text("old")
+    (tmp_path / "manifest.json").write_text('{"earmark": "0.0.1"}')
     write_demo(result, tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert read_run(tmp_path).users == len(result.held_out)
@@ -107,3 +108,34 @@ def test_a_broken_manifest_is_named(tmp_path: Path, text: str):
 def test_an_empty_folder_is_no_run(tmp_path: Path):
     with pytest.raises(InputError, match=r"manifest.json does not exist; give the folder"):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["report.html", "decisions.parquet", "manifest.json"])
+def test_a_folder_in_the_place_of_a_file_is_refused_before_anything_is_lost(
+    run_folder: Path, result: DemoResult, tmp_path: Path, name: str
+):
+    out = tmp_path / "run"
+    out.mkdir()
+    for file, data in contents(run_folder).items():
+        (out / file).write_bytes(data)
+    (out / name).unlink()
+    (out / name).mkdir()
+    with pytest.raises(InputError, match=rf"{name} is a folder, where a file would be written"):
+        write_demo(result, out)
+    for file, data in contents(run_folder).items():
+        assert file == name or (out / file).read_bytes() == data
+
+
+def test_somebody_elses_manifest_is_not_overwritten(result: DemoResult, tmp_path: Path):
+    (tmp_path / "manifest.json").write_text('{"name": "my web app"}')
+    with pytest.raises(InputError, match=r"manifest.json was not written by earmark and would be lost"):
+        write_demo(result, tmp_path)
+    assert (tmp_path / "manifest.json").read_text() == '{"name": "my web app"}'
+
+
+def test_users_are_a_random_sample_and_all_different():
+    """Of 2,825, 300 users: not the first 300, none twice, the same for the same seed."""
+    one, two = (load("thornton_hiv", users=300, seed=4).campaign.user_id for _ in range(2))
+    assert one.tolist() == two.tolist()
+    assert len(set(one.tolist())) == 300
+    assert one.max() > 2_500

@@ -64,7 +64,8 @@ def test_equal_decisions_and_missing_support_are_said_in_words():
 
 
 @pytest.mark.parametrize(
-    ("scale", "places"), [(0.0, 2), (0.7, 3), (8.6, 2), (55.0, 1), (1234.0, 0), (0.004, 5), (1e-12, 8), (math.nan, 2)]
+    ("scale", "places"),
+    [(0.0, 2), (0.7, 3), (8.6, 2), (55.0, 1), (1234.0, 0), (0.004, 5), (1e-12, -1), (math.nan, 2)],
 )
 def test_decimals_show_three_digits_of_the_largest(scale: float, places: int):
     assert decimals(scale) == places
@@ -75,6 +76,7 @@ def test_numbers_have_separators_a_dash_for_nothing_and_no_minus_zero():
     assert number(math.nan, 2) == "–"
     assert number(-0.0001, 2) == "0.00"
     assert number(0.25, 1, sign=True) == "+0.2"
+    assert number(1.2345e-9, decimals(5e-9)) == "1.23e-09"
 
 
 def test_an_end_of_an_interval_is_never_rounded_to_a_false_zero():

@@ -19,12 +19,13 @@ from allocation import (
     ProblemError,
     RandomArm,
 )
-from allocation.policies.base import arm_means, treat_in_order
+from allocation.policies.base import ArmMeans, treat_in_order
 from tests.invariants import budget_excess
 from tests.oracles import brute_force, exact_total, sn_total
 from tests.strategies import problems
 from uplift.campaign import Campaign
 from uplift.learners import TLearner
+from uplift.response import Response
 
 
 def log_of(value, cost, n=60, propensity=None):
@@ -55,17 +56,17 @@ def test_arm_means_weigh_users_by_propensity():
     p = rng.dirichlet([3, 3, 3], 40)
     value, cost = rng.normal(size=40), rng.gamma(2, 1, 40)
     log = Campaign(X[:1].repeat(40, 0), treatment, value, cost, p, ("a", "b", "c"), np.arange(40), ("x",))
-    means = arm_means(log)
+    means = ArmMeans.of(log)
     for j in range(3):
-        for got, amount in zip(means, (value, cost), strict=True):
+        for got, amount in zip((means.value, means.cost), (value, cost), strict=True):
             assert 40 * got[j] == pytest.approx(sn_total([j] * 40, treatment, p, amount))
 
 
 def test_arm_means_without_propensity_and_cost_are_plain():
     """Arm 0: (1 + 3) / 2; arm 1: 8; nothing is spent."""
     log = Campaign(X[:3], np.array([0, 1, 0]), np.array([1.0, 8, 3]), None, None, ("a", "b"), np.arange(3), ("x",))
-    value, cost = arm_means(log)
-    assert (value.tolist(), cost.tolist()) == ([2, 8], [0, 0])
+    means = ArmMeans.of(log)
+    assert (means.value.tolist(), means.cost.tolist()) == ([2, 8], [0, 0])
 
 
 @pytest.mark.parametrize("budget", [0.0, 7.0, None])
@@ -107,9 +108,9 @@ def test_best_mix_spends_what_one_arm_leaves_over():
 def test_best_mix_is_within_one_step_of_the_optimum_without_features(budget):
     policy = BestMix().fit(LOG)
     decided = policy.decide(X[:6], budget)
-    optimum = brute_force([policy.value_] * 6, [policy.cost_] * 6, budget)
-    assert 0 <= optimum - exact_total([policy.value_] * 6, decided.decision) <= 6
-    assert exact_total([policy.cost_] * 6, decided.decision) <= budget
+    optimum = brute_force([policy.means_.value] * 6, [policy.means_.cost] * 6, budget)
+    assert 0 <= optimum - exact_total([policy.means_.value] * 6, decided.decision) <= 6
+    assert exact_total([policy.means_.cost] * 6, decided.decision) <= budget
 
 
 def test_random_arms_until_the_money_is_gone():
@@ -135,7 +136,7 @@ def test_users_are_drawn_by_the_seed_and_not_by_their_place(baseline):
 def test_baselines_keep_the_budget_exactly(baseline, budget):
     policy = baseline(seed=2).fit(log_of([1, 3, 2], [0.0, 0.1, 0.7]))
     decided = policy.decide(np.zeros((50, 1), dtype=np.float32), budget)
-    assert sum(Fraction(float(policy.cost_[arm])) for arm in decided.decision) <= Fraction(budget)
+    assert sum(Fraction(float(policy.means_.cost[arm])) for arm in decided.decision) <= Fraction(budget)
 
 
 def test_outcome_targeting_goes_by_the_value_under_control():
@@ -199,3 +200,41 @@ def test_control_that_fits_exactly_is_accepted():
     assert exact_total(cost, [0, 0, 0]) <= Fraction(1.97)
     problem = Problem(np.zeros((3, 2)), cost, 1.97)
     assert treat_in_order(problem, np.arange(3), np.ones(3, dtype=np.int64)).decision.tolist() == [0, 0, 0]
+
+
+def test_an_arm_of_constant_cost_has_exactly_that_mean():
+    """A weighted sum of 56 times .1 divided by its weights need not give .1; the constant does."""
+    n = 56
+    log = Campaign(
+        X[:1].repeat(n, 0),
+        np.arange(n) % 2,
+        np.ones(n),
+        np.where(np.arange(n) % 2, 0.1, 5.0),
+        np.full((n, 2), [0.3, 0.7]),
+        ("a", "b"),
+        np.arange(n),
+        ("x",),
+    )
+    assert ArmMeans.of(log).cost.tolist() == [5.0, 0.1]
+
+
+def test_best_single_arm_counts_what_control_costs():
+    """Control costs 1 each, so of 15 for 10 users 5 are left: 5 users of arm 1 (+2 each) beat 1 of arm 2 (+9)."""
+    policy = BestSingleArm()
+    policy.arms_, policy.means_ = ("a", "b", "c"), ArmMeans(np.array([0.0, 2.0, 9.0]), np.array([1.0, 2.0, 6.0]))
+    assert policy.arm(10, 15.0) == 1
+
+
+def test_outcome_targeting_ranks_by_the_value_under_control():
+    """User 1 is worth most untreated, user 0 most when treated; with money for one, it is user 1 that gets it."""
+
+    class Known:
+        def predict(self, X):
+            return Response(np.array([[1.0, 9.0], [5.0, 6.0]]), np.array([[0.0, 1.0], [0.0, 1.0]]), ("a", "b"))
+
+    policy = OutcomeTargeting(TLearner())
+    policy.arms_, policy.learner_ = ("a", "b"), Known()
+    policy.single_ = BestSingleArm()
+    policy.single_.arms_ = ("a", "b")
+    policy.single_.means_ = ArmMeans(np.array([3.0, 7.5]), np.array([0.0, 1.0]))
+    assert policy.decide(X[:2], 1.0).decision.tolist() == [0, 1]
