@@ -49,6 +49,7 @@ format: $(VENV)/installed-dev  ## put the code into the house's format
 bench: $(VENV)/installed-dev  ## print the benchmark tables (long: about half an hour)
 	$(BIN)/python tests/benchmarks/solve_exactness.py
 	$(BIN)/python tests/benchmarks/verified_coverage.py
+	$(BIN)/python tests/benchmarks/placebo.py
 
 readme: $(VENV)/installed  ## draw the README's pictures and print its demo output anew
 	$(BIN)/python docs/refresh_readme.py

@@ -164,6 +164,7 @@ def test_intervals_cover_the_truth():
     assert all(0.90 <= count / 200 <= 0.99 for count in covered.values()), covered
 
 
+@pytest.mark.filterwarnings("ignore:the propensities contradict the log")
 def test_silent_where_nobody_matches():
     """Everybody was mailed, the policy mails nobody."""
     log = campaign(50, seed=2)
