@@ -3,8 +3,8 @@
     python tests/benchmarks/placebo.py [--seeds 100] [--users 20000]
 
 The logged values are dealt out anew among all users, so that neither features nor arms have anything to do with
-them; costs stay. No policy can then be worth more than another, and a 95% interval of the difference should lie wholly above
-zero in about 2.5% of the campaigns and wholly below in as many.
+them; costs stay. No policy can then be worth more than another, and a 95% interval of the difference should lie
+wholly above zero in about 2.5% of the campaigns and wholly below in as many.
 """
 
 from __future__ import annotations
