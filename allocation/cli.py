@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-OWN = "Your own log (--data LOG.parquet)"
 
 
 def main() -> None:
@@ -65,9 +64,9 @@ def demo(
     budget_per_user: Annotated[
         float | None,
         typer.Option(
-            help="Money per user at which decisions are written (50,000 for 40,000 users is 1.25). The curve has "
-            "1/4, 1/2, 1, 1.5 and 2 times it. [default: set by the data; for your own log half the mean cost of "
-            "the dearest arm]"
+            help="Money per user at which decisions are written (50,000 for 40,000 users is 1.25). The curve "
+            "has 1/4, 1/2, 1, 1.5 and 2 times what it holds above the cost of control. [default: set by the data; "
+            "for your own log half-way from control to the dearest arm for everybody]"
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for decisions.parquet, manifest.json, report.html.")] = Path(
@@ -75,41 +74,37 @@ def demo(
     ),
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same decisions, byte for byte.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON instead of the table.")] = False,
-    treatment: Annotated[
-        str | None, typer.Option(help="Column of the arm each user received.", rich_help_panel=OWN)
-    ] = None,
-    value: Annotated[str | None, typer.Option(help="Column of the outcome.", rich_help_panel=OWN)] = None,
+    treatment: Annotated[str | None, typer.Option(help="Own log: column of the arm each user received.")] = None,
+    value: Annotated[str | None, typer.Option(help="Own log: column of the outcome.")] = None,
     features: Annotated[
         str | None,
-        typer.Option(help="Columns of numbers known before the campaign, with commas between.", rich_help_panel=OWN),
+        typer.Option(help="Own log: columns of numbers known before the campaign, with commas between."),
     ] = None,
     cost: Annotated[
         str | None,
         typer.Option(
-            help="Column of the money spent, or arm=cost,arm=cost for every arm (quote names with spaces).",
-            rich_help_panel=OWN,
+            help="Own log: column of the money spent, or arm=cost,arm=cost for every arm (quote names with spaces)."
         ),
     ] = None,
     control: Annotated[
-        str | None, typer.Option(help="The arm that means no treatment. [default: none]", rich_help_panel=OWN)
+        str | None, typer.Option(help="Own log: the arm that means no treatment. [default: none]")
     ] = None,
     propensity: Annotated[
         str | None,
         typer.Option(
-            help="arm=probability,arm=probability (or columns instead of numbers). Left out: the shares of the "
-            "arms in the log, right only if every user had the same chances.",
-            rich_help_panel=OWN,
+            help="Own log: arm=probability,arm=probability (or columns instead of numbers). Left out: the shares of "
+            "the arms in the log, right only if every user had the same chances."
         ),
     ] = None,
-    user_id: Annotated[str | None, typer.Option(help="Column of unique user ids.", rich_help_panel=OWN)] = None,
+    user_id: Annotated[str | None, typer.Option(help="Own log: column of unique user ids.")] = None,
     value_name: Annotated[
-        str | None, typer.Option(help="What one unit of value is, such as 'revenue in EUR'.", rich_help_panel=OWN)
+        str | None, typer.Option(help="Own log: what one unit of value is, such as 'revenue in EUR'.")
     ] = None,
-    currency: Annotated[str | None, typer.Option(help="What money is in, such as EUR.", rich_help_panel=OWN)] = None,
+    currency: Annotated[str | None, typer.Option(help="Own log: what money is in, such as EUR.")] = None,
 ) -> None:
     """Run the main job end to end on a randomised log and show what every policy is worth.
 
-    Fits on one half of the users, solves the budget for the other half at five budgets, and verifies there:
+    Fits on one half of the users, solves the budget for the other half at up to five budgets, and verifies there:
     promised value, verified value and spend, and the paired difference to the best baseline, with 95% intervals.
     """
     with one_message():
@@ -155,7 +150,7 @@ def show_app(
     with one_message():
         from allocation.jobs.summary import read_run
 
-        read_run(run)  # so that a wrong folder is said here, not in the browser
+        read_run(run.expanduser())  # so that a wrong folder is said here, not in the browser
     page = find_spec("app.main")
     assert page is not None
     assert page.origin is not None
@@ -167,7 +162,7 @@ def show_app(
         "client.toolbarMode": "viewer",
     }
     options = [f"--{name}={setting}" for name, setting in settings.items()]
-    command = [sys.executable, "-m", "streamlit", "run", page.origin, *options, "--", str(run.resolve())]
+    command = [sys.executable, "-m", "streamlit", "run", page.origin, *options, "--", str(run.expanduser().resolve())]
     os.execv(sys.executable, command)  # the server takes this process's place, so that ending one ends both
 
 
@@ -188,7 +183,9 @@ def one_message() -> Iterator[None]:
 
 
 def fail(message: str) -> None:
-    """Print one message and leave with exit code 1."""
+    """Print one message, on a line of its own, and leave with exit code 1."""
+    if Progress.running:
+        typer.echo("", err=True)
     typer.secho(f"error: {message}", err=True, fg=typer.colors.RED if sys.stderr.isatty() else None)
     raise typer.Exit(1)
 
@@ -221,15 +218,17 @@ def pairs_or_name(text: str | None) -> dict[str, float | str] | str | None:
 class Progress:
     """Steps on stderr, each with the seconds it took."""
 
+    running = False  # a step's line is open on stderr
+
     def __init__(self) -> None:
         self.started = self.began = time.perf_counter()
-        self.open = False
+        Progress.running = False
 
     def step(self, text: str) -> None:
         """Close the running step and open the next."""
         self._close()
         typer.echo(f"{text} ... ", err=True, nl=False)
-        self.began, self.open = time.perf_counter(), True
+        self.began, Progress.running = time.perf_counter(), True
 
     def done(self) -> None:
         """Close the last step and say how long all took."""
@@ -237,8 +236,9 @@ class Progress:
         typer.echo(f"done in {time.perf_counter() - self.started:.1f} s", err=True)
 
     def _close(self) -> None:
-        if self.open:
+        if Progress.running:
             typer.echo(f"{time.perf_counter() - self.began:.1f} s", err=True)
+            Progress.running = False
 
 
 def show(result: DemoResult, out: Path, *, as_json: bool) -> None:

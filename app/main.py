@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -22,18 +23,18 @@ def page(folder: Path) -> None:
     except InputError as error:
         st.error(str(error))
         return
-    st.title(f"What a budget buys: {run.name}")
-    st.caption(run.about)
+    st.title(f"What a budget buys: {plain(run.name)}")
+    st.caption(plain(run.about))
     for warning in run.warnings:
-        st.warning(warning)
+        st.warning(plain(warning))
     for sentence in table.verdict(run)[len(run.warnings) :]:
-        st.markdown(f"- {sentence}")
+        st.markdown(f"- {plain(sentence)}")
     st.subheader("Cost curve of every policy")
     theme = "dark" if st.context.theme.type == "dark" else "light"
     st.altair_chart(cost_curve(run, theme, background="transparent"), theme=None)
     st.subheader("Every policy at every budget")
     money = f", budget and spend in {run.currency}" if run.currency else ""
-    st.caption(f"Per user of {run.users:,} held-out users; value in {run.value_name}{money}; 95% intervals.")
+    st.caption(plain(f"Per user of {run.users:,} held-out users; value is {run.value_name}{money}; 95% intervals."))
     st.dataframe(cells(run), hide_index=True, height="content")
     st.subheader("The decision that was written")
     share = {arm: count / run.users for arm, count in run.arm_users.items()}
@@ -45,6 +46,11 @@ def page(folder: Path) -> None:
     st.dataframe(users, hide_index=True, column_config=columns)
 
 
+def plain(text: str) -> str:
+    """Text that Markdown shows as it is: names come from the user's log."""
+    return re.sub(r"([\\`*_{}\[\]<>#$~|:])", r"\\\1", text)
+
+
 def cells(run: Summary) -> pd.DataFrame:
     """The report's table, a column a figure."""
     return pd.DataFrame(
@@ -54,6 +60,7 @@ def cells(run: Summary) -> pd.DataFrame:
             "promised value": row.promised,
             "verified value": f"{row.verified.estimate} {row.verified.interval}".strip(),
             "verified spend": f"{row.spend.estimate} {row.spend.interval}".strip(),
+            "matched users": row.matched,
             "difference to the best baseline": f"{row.difference.estimate} {row.difference.interval}".strip(),
         }
         for row in table.rows(run)

@@ -94,6 +94,13 @@ class Campaign:
         """
         table = open_frame(frame)
         columns = _feature_names(features, [treatment, value, *(c for c in (cost, user_id) if isinstance(c, str))])
+        roles = {"treatment": treatment, "value": value, "cost": cost, "user_id": user_id}
+        check_unique(
+            [c for c in roles.values() if isinstance(c, str)],
+            "column",
+            f"{', '.join(roles)}: the",
+            "give each role a column of its own",
+        )
         logged = labels(table, treatment, "treatment")
         names = arm_names(logged, treatment, arm_name(control), arms, propensity, cost)
         code = {arm: j for j, arm in enumerate(names)}

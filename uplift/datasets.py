@@ -77,7 +77,8 @@ def hillstrom(*, value: str = "visit", mail_cost: float = HILLSTROM_MAIL_COST) -
     US dollars whatever follows; the figure is an assumption, the challenge states none. Features: recency (months),
     history (dollars of the past year), mens, womens, newbie (0/1), channel and zip code as 0/1 columns.
 
-    Read from `$EARMARK_DATA/hillstrom.parquet`, else downloaded with a checksum into the user's cache folder.
+    Read from `hillstrom.parquet` in the folder that `$EARMARK_DATA` names, else in `../shared/data` beside the
+    checkout, else downloaded with a checksum into the user's cache folder.
     Source: Kevin Hillstrom, The MineThatData E-Mail Analytics And Data Mining Challenge, 2008; no licence stated.
     """
     outcomes = ("visit", "conversion", "spend")

@@ -47,9 +47,10 @@ def evaluate(
     -------
     A tidy frame, one row a policy, budget and estimator ("ipw", "sn"; see `evaluation.estimators.totals`):
     `users`, `matched` (held-out users who happened to receive the arm decided for them), `promised_value`,
-    `promised_spend`, `value`, `value_low`, `value_high`, `spend`, `spend_low`, `spend_high`, `reference`,
-    `difference`, `difference_low`, `difference_high`. All amounts are totals over the held-out users, in value
-    units or money. Spend is NaN when the log has no cost, and every estimate is NaN where no user matches.
+    `promised_spend`, `value`, `value_low`, `value_high`, `spend`, `spend_low`, `spend_high`, and with a reference
+    `reference`, `same_decision` (for every user), `difference`, `difference_low`, `difference_high`. All amounts are
+    totals over the held-out users, in value units or money. Spend is NaN when the log has no cost, and every estimate
+    is NaN where no user matches.
 
     Warns when the arms' shares contradict the propensities, and when a policy promises to spend more than the budget.
     Misleads when the propensities are wrong, when users influence each other, or when a cell has few matched users.
@@ -87,9 +88,12 @@ def evaluate(
         for name, point, resampled in (("value", value, value_draws), ("spend", spend, spend_draws)):
             columns[name] = point
             columns[f"{name}_low"], columns[f"{name}_high"] = interval(resampled, level)
-        against = _reference_cells(candidates, names, np.where(matched < FEW, -np.inf, value))
+        against = _reference_cells(candidates, names, value, matched)
         if against is not None:
             columns["reference"] = [decided[k][0] for k in against]
+            columns["same_decision"] = [
+                np.array_equal(decided[k][2].decision, decided[r][2].decision) for k, r in enumerate(against)
+            ]
             columns["difference"] = value - value[against]
             low, high = interval(value_draws - value_draws[:, against], level)
             columns["difference_low"], columns["difference_high"] = low, high
@@ -157,12 +161,17 @@ def _candidates(reference: str | Sequence[str] | None, names: list[str]) -> list
     return chosen
 
 
-def _reference_cells(candidates: list[str], names: list[str], value: np.ndarray) -> np.ndarray | None:
+def _reference_cells(
+    candidates: list[str], names: list[str], value: np.ndarray, matched: np.ndarray
+) -> np.ndarray | None:
     """Index of each cell's reference cell: of the candidates at the same budget, the one of highest value."""
     if not candidates:
         return None
     P = len(names)
     places = np.array([names.index(c) for c in candidates])
-    by_budget = value.reshape(-1, P)[:, places]
-    best = places[np.argmax(np.where(np.isnan(by_budget), -np.inf, by_budget), axis=1)]
+    by_budget = np.where(np.isnan(value), -np.inf, value).reshape(-1, P)[:, places]
+    few = matched.reshape(-1, P)[:, places] < FEW
+    # Where every candidate has too few matched users, the highest of them is as good as any.
+    by_budget = np.where(few & ~few.all(axis=1, keepdims=True), -np.inf, by_budget)
+    best = places[np.argmax(by_budget, axis=1)]
     return np.repeat(best + P * np.arange(len(best)), P)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from allocation.engine.money import amount_text
 from allocation.engine.price import margins
 from allocation.engine.problem import Allocation, ProblemError, check_budget
 from allocation.evaluation.evaluate import evaluate
@@ -100,7 +100,7 @@ class DemoResult:
 def run_demo(plan: DemoPlan, progress: Callable[[str], None] = lambda _: None) -> DemoResult:
     """Split the log in half, fit every policy on one half, decide and verify on the other.
 
-    Raises InputError or ProblemError, before any work on the log, for a plan that cannot be run.
+    Raises InputError or ProblemError for a plan that cannot be run, as early as that can be known.
     """
     if plan.budget_per_user is not None and check_budget(plan.budget_per_user) is None:
         raise ProblemError("the budget per user is infinite; a finite amount of money is expected")
@@ -114,10 +114,17 @@ def run_demo(plan: DemoPlan, progress: Callable[[str], None] = lambda _: None) -
     if per_user is None:
         per_user = default_budget(train) if source.budget_per_user is None else source.budget_per_user
     per_user = float(per_user)
+    control = float(ArmMeans.of(train).cost[0])
+    if per_user < control:
+        raise ProblemError(
+            f"the budget of {amount_text(per_user)} a user cannot be met: control alone costs "
+            f"{amount_text(control)} a user; give at least that"
+        )
     progress(f"fitting on {len(train):,} users, {len(train.arms)} arms, {len(train.features)} features")
     policies = fit_policies(train, plan.seed)
     budgets = sorted({share * len(held_out) for share in budget_grid(train, per_user)})
-    progress(f"deciding for {len(held_out):,} held-out users at {len(budgets)} budgets, and verifying")
+    times = "1 budget" if len(budgets) == 1 else f"{len(budgets)} budgets"
+    progress(f"deciding for {len(held_out):,} held-out users at {times}, and verifying")
     settings: dict[str, int] = {"n_bootstrap": plan.n_bootstrap, "seed": plan.seed}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
@@ -147,12 +154,11 @@ def run_demo(plan: DemoPlan, progress: Callable[[str], None] = lambda _: None) -
 
 
 def default_budget(train: Campaign) -> float:
-    """Half-way from control to the dearest arm for everybody, money per user to two digits, never below control."""
+    """Half-way from control to the dearest arm for everybody, money per user; the way above control to two digits."""
     cost = ArmMeans.of(train).cost
     low, high = max(float(cost[0]), 0.0), max(float(cost.max()), 0.0)
-    half = (low + high) / 2
-    digits = 1 - math.floor(math.log10(half)) if half > 0 else 0
-    return max(round(half, digits), low)
+    half = (high - low) / 2
+    return low + (float(f"{half:.1e}") if half > 0 else 0.0)
 
 
 def budget_grid(train: Campaign, per_user: float) -> list[float]:

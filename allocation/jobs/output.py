@@ -38,27 +38,32 @@ def check_folder(out: Path) -> None:
     for name in (DECISIONS, REPORT, MANIFEST):
         if (out / name).is_dir():
             raise InputError(f"{out / name} is a folder, where a file would be written; choose another --out")
-    if (out / MANIFEST).exists() and not _is_ours(out / MANIFEST):
-        raise InputError(f"{out / MANIFEST} was not written by earmark and would be lost; choose another --out")
+    for name in (DECISIONS, REPORT, MANIFEST):
+        if (out / name).exists() and not _is_ours(out / MANIFEST):
+            raise InputError(
+                f"{out / name} would be lost, and no manifest says that earmark wrote it; move it away or choose "
+                "another --out"
+            )
 
 
 def write_demo(result: DemoResult, out: Path) -> None:
     """Write `decisions.parquet`, `report.html` and `manifest.json` into the folder `out`.
 
-    The files are written and flushed in a staging folder beside `out` first; until that is done, an error leaves
-    everything as it was. A folder that was not there then appears whole; into one that was, the files move one by
-    one, its old manifest gone first and the new one last, so that a manifest never stands beside files that it does
-    not describe.
+    The files are written and flushed in a staging folder first; until that is done, an error leaves everything as it
+    was. A folder that was not there then appears whole; into one that was, the files move one by one, its old
+    manifest gone first and the new one last, so that a manifest never stands beside files that it does not describe.
 
     Raises InputError, which says what was kept, when the file system refuses.
     """
-    out = Path(out).expanduser().absolute()
+    out = Path(out).expanduser().resolve()
     check_folder(out)
-    missing = [parent for parent in out.parents if not parent.exists()]
+    # A folder that is there may be a file system of its own, into which nothing can be moved from outside.
+    home = out if out.exists() else out.parent
+    missing = [parent for parent in (home, *home.parents) if not parent.exists()]
     staging = None
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".earmark-", dir=out.parent))
+        home.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".earmark-", dir=home))
         _write_files(result, staging)
     except OSError as error:
         if staging is not None:
@@ -71,8 +76,8 @@ def write_demo(result: DemoResult, out: Path) -> None:
         _move_in(staging, out)
     except OSError as error:
         raise InputError(
-            f"the results cannot be moved into {out}: {_reason(error)}; what stands there has no manifest and is not "
-            "whole: run again"
+            f"the results cannot be moved into {out}: {_reason(error)}; if there is no {MANIFEST} in it now, its "
+            "files are not whole: run again"
         ) from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -92,7 +97,8 @@ def _write_files(result: DemoResult, staging: Path) -> None:
 
 def _is_ours(path: Path) -> bool:
     try:
-        return "earmark" in json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return isinstance(manifest, dict) and "earmark" in manifest
     except (ValueError, TypeError, OSError):
         return False
 
@@ -185,7 +191,9 @@ def _flush(path: Path) -> None:
 
 def _move_in(staging: Path, out: Path) -> None:
     if not out.exists():
-        staging.chmod(0o755)  # a staging folder is private; the result is not
+        mask = os.umask(0)
+        os.umask(mask)
+        staging.chmod(0o777 & ~mask)  # a staging folder is private; the result is what the user's folders are
         staging.rename(out)
     else:
         (out / MANIFEST).unlink(missing_ok=True)

@@ -27,5 +27,7 @@ def report_html(run: Summary, seed: int, version: str) -> str:
         verdict=table.verdict(run),
         groups=[[row for row in rows if row.per_user == budget] for budget in budgets],
         chosen=chosen,
+        loop_chosen=lambda row: abs(row.per_user - run.budget_per_user) <= 1e-9 * run.budget_per_user,
+        amount=table.amount,
         figures={theme: charts.svg(charts.cost_curve(run, theme)) for theme in charts.THEMES},
     )

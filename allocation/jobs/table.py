@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -33,20 +32,27 @@ class Row:
     difference: Cell
     reference: str
     matched: int  # held-out users who received the arm decided for them
-    clear: bool  # the interval of the difference excludes zero
+    unsure: bool  # too few matched users here or in the reference to compare
+    clear: int  # 1 better, -1 worse than the reference, 0 where the interval holds zero or nothing can be compared
 
 
 def rows(run: Summary) -> list[Row]:
     """The table, budget by budget, as text."""
     frame = run.headline()
     value = decimals(frame["value"].abs().max())
-    money = decimals(frame["budget"].abs().max())
+    money = _money_places(frame)
     matched = {(r["policy"], r["budget"]): r["matched"] for _, r in frame.iterrows()}
     out = []
     for _, r in frame.iterrows():
         own, few = r["policy"] == r["reference"], r["matched"] < FEW
         unsure = few or matched[r["reference"], r["budget"]] < FEW
         low, high = r["difference_low"], r["difference_high"]
+        if own:
+            difference = Cell("best baseline")
+        elif r["same_decision"]:
+            difference = Cell("same decision")
+        else:
+            difference = _cell(r["difference"], low, high, value, unsure, sign=True)
         out.append(
             Row(
                 policy=r["policy"],
@@ -55,10 +61,11 @@ def rows(run: Summary) -> list[Row]:
                 promised=number(r["promised_value"], value),
                 verified=_cell(r["value"], r["value_low"], r["value_high"], value, few),
                 spend=_cell(r["spend"], r["spend_low"], r["spend_high"], money, few),
-                difference=_difference(own, r["difference"], low, high, value, unsure),
+                difference=difference,
                 reference=r["reference"],
                 matched=int(r["matched"]),
-                clear=bool(not own and not unsure and (low > 0 or high < 0)),
+                unsure=bool(unsure),
+                clear=0 if own or unsure or r["same_decision"] else int(low > 0) - int(high < 0),
             )
         )
     return out
@@ -67,59 +74,72 @@ def rows(run: Summary) -> list[Row]:
 def verdict(run: Summary) -> list[str]:
     """What the table says, in sentences, at the chosen budget and over all of them; warnings first."""
     frame = run.headline()
-    mine = frame[frame["policy"] == CHALLENGER]
-    value, money = decimals(frame["value"].abs().max()), decimals(frame["budget"].abs().max())
-    at = mine[(mine["budget"] - run.budget_per_user).abs() <= 1e-9 * max(1.0, run.budget_per_user)].iloc[0]
-    budget = f"{number(at['budget'], money)} {run.currency}".strip()
+    mine = frame[frame["policy"] == CHALLENGER].reset_index(drop=True)
+    judged = [row for row in rows(run) if row.policy == CHALLENGER]
+    k = int((mine["budget"] - run.budget_per_user).abs().argmin())
+    at, row = mine.iloc[k], judged[k]
+    value = decimals(frame["value"].abs().max())
+    budget = f"{row.budget} {run.currency}".strip()
     if at["matched"] < FEW:
         return [
             *run.warnings,
             f"Only {at['matched']:,.0f} of {run.users:,} held-out users received the arm that two-stage chose for "
             f"them at {budget} a user. That is too few to judge it: log more users.",
         ]
-    spend = _cell(at["spend"], at["spend_low"], at["spend_high"], money)
-    gain = _cell(*run.against_nobody, value, sign=True)
-    sentences = [
-        *run.warnings,
-        f"At {budget} a user, two-stage {_compared(at, value)}.",
-        f"Against treating nobody it gains {_words(gain)} a user in value, for a verified spend of "
-        f"{_words(spend)} {run.currency}".rstrip()
-        + ".",
-    ]
+    sentences = [*run.warnings, f"At {budget} a user, two-stage {_compared(row)}."]
+    nobody = frame[(frame["policy"] == "nobody") & (frame["budget"] == at["budget"])]
+    if (nobody["matched"] >= FEW).all() and run.arm_users[next(iter(run.arm_users))] < run.users:
+        gain = _cell(*run.against_nobody, value, sign=True)
+        sentences.append(
+            f"Against treating nobody: {_words(gain)} a user in value, for a verified spend of "
+            f"{_words(row.spend)} {run.currency}".rstrip()
+            + "."
+        )
     if at["spend_low"] > at["budget"]:
         sentences.append("It spends more than the budget: the budget limits the predicted spend, not the real one.")
-    if len(mine) > 1:
-        better, worse = int((mine["difference_low"] > 0).sum()), int((mine["difference_high"] < 0).sum())
+    if len(judged) > 1:
+        better, worse = (sum(r.clear == side for r in judged) for side in (1, -1))
+        unsure = sum(r.unsure for r in judged)
         sentences.append(
-            f"Of {len(mine)} budgets, two-stage is better than the best baseline at {better}, worse at {worse}, and "
-            f"not distinguishable at {len(mine) - better - worse}. Of many 95% intervals a few miss the truth."
+            f"Of {len(judged)} budgets, two-stage is better than the best baseline at {better}, worse at {worse}, "
+            f"not distinguishable at {len(judged) - better - worse - unsure}"
+            + (f", and has too few users to judge at {unsure}" if unsure else "")
+            + ". Of many 95% intervals a few miss the truth."
         )
-    verified = _cell(at["value"], at["value_low"], at["value_high"], value)
     inside = at["value_low"] <= at["promised_value"] <= at["value_high"]
     sentences.append(
-        f"The model promised {number(at['promised_value'], value)} a user, {_words(verified)} was verified: "
-        "the promise "
+        f"The model promised {row.promised} a user, {_words(row.verified)} was verified: the promise "
         + ("lies inside the interval." if inside else "lies outside the interval, so trust the verified figure.")
     )
     return sentences
 
 
-def _compared(at: pd.Series[Any], places: int) -> str:
+def _compared(row: Row) -> str:
     """Two-stage against the best baseline, in words."""
-    other = f"the best baseline ({at['reference']})"
-    low, high = at["difference_low"], at["difference_high"]
-    if at["difference"] == low == high == 0:
+    other = f"the best baseline ({row.reference})"
+    amount = _words(row.difference)
+    if row.difference.estimate == "same decision":
         return f"makes the same decisions as {other}"
-    amount = _words(_cell(at["difference"], low, high, places, sign=True))
-    if low > 0:
+    if row.unsure:
+        return f"and {other} cannot be compared: fewer than {FEW} users received the arms that one of them chose"
+    if row.clear > 0:
         return f"beats {other} by {amount}"
-    if high < 0:
+    if row.clear < 0:
         return f"is worse than {other}: {amount}"
     return f"and {other} are not distinguishable: {amount}"
 
 
+def _money_places(frame: pd.DataFrame) -> int:
+    """Decimal places of money: three digits of the largest budget, and enough to tell the budgets apart."""
+    budgets = sorted(frame["budget"].unique())
+    places = decimals(budgets[-1])
+    while 0 <= places < 6 and len({number(b, places) for b in budgets}) < len(budgets):
+        places += 1
+    return places
+
+
 def decimals(scale: float) -> int:
-    """Decimal places that show three digits of the largest amount; -1, for scientific notation, below 1e-4."""
+    """Decimal places that show at least three digits of the largest amount; -1, scientific notation, below 1e-4."""
     if not scale or not math.isfinite(scale):
         return 2
     places = max(0, 2 - math.floor(math.log10(scale)))
@@ -131,7 +151,7 @@ def number(x: float, places: int, sign: bool = False) -> str:
     if math.isnan(x):
         return "–"
     if places < 0:
-        return f"{x + 0.0:{'+' if sign else ''}.3g}"
+        return f"{x:{'+' if sign else ''}.2e}" if x else "0"
     x = round(x, places) + 0.0
     return f"{x:{'+' if sign else ''},.{places}f}"
 
@@ -149,18 +169,15 @@ def _cell(x: float, low: float, high: float, places: int, few: bool = False, sig
     return Cell(number(x, places, sign), f"[{number(low, places, sign)}, {number(high, places, sign)}]")
 
 
-def _difference(own: bool, x: float, low: float, high: float, places: int, few: bool) -> Cell:
-    if own:
-        return Cell("best baseline")
-    if x == low == high == 0:
-        return Cell("same decision")
-    return _cell(x, low, high, places, few, sign=True)
-
-
 def _words(cell: Cell) -> str:
     return f"{cell.estimate} {cell.interval}".strip()
 
 
 def budget_text(run: Summary) -> str:
     """The chosen budget per user, written as in the table."""
-    return number(run.budget_per_user, decimals(run.headline()["budget"].abs().max()))
+    return number(run.budget_per_user, _money_places(run.headline()))
+
+
+def amount(x: float, unit: str) -> str:
+    """A total with its unit, at least two decimals where it is small."""
+    return f"{number(x, max(decimals(x), 2) if decimals(x) >= 0 else -1)} {unit}".strip()

@@ -12,8 +12,6 @@ from rich.text import Text
 from allocation.jobs import table
 from allocation.jobs.summary import CHALLENGER, Summary
 
-WIDE = 96  # columns that a row with its intervals on the same line takes
-
 
 def print_result(run: Summary, report: Path, console: Console | None = None) -> None:
     """Print the table, the verdict and where the report lies, to stdout unless another console is given.
@@ -30,10 +28,12 @@ def print_result(run: Summary, report: Path, console: Console | None = None) -> 
             style="not bold",
         )
     )
-    grid = result_table(run, wide=console.width >= WIDE)
-    # Digits are never cut off: a table wider than the screen is printed as wide as it is.
-    needed = Measurement.get(console, console.options.update(max_width=10_000), grid).maximum
     screen = console.width
+    grid = result_table(run, wide=True)
+    if _width(console, grid) > screen:
+        grid = result_table(run, wide=False)
+    needed = _width(console, grid)
+    # Digits are never cut off: a table wider than the screen is printed as wide as it is.
     console.width = max(screen, needed)
     console.print(grid)
     console.width = screen
@@ -43,9 +43,14 @@ def print_result(run: Summary, report: Path, console: Console | None = None) -> 
     console.print(
         "\npromised: predicted by the model that chose. verified: estimated on held-out users who by chance "
         "received the arm decided for them. best baseline: the rule of thumb with the highest verified value at "
-        "that budget."
+        "that budget, of those with 30 matched users or more."
     )
     console.print(Text(f"Full report: {report}"), soft_wrap=True)
+
+
+def _width(console: Console, grid: Table) -> int:
+    """Columns that the table takes when nothing is cut off."""
+    return Measurement.get(console, console.options.update(max_width=10_000), grid).maximum
 
 
 def result_table(run: Summary, *, wide: bool) -> Table:
@@ -57,9 +62,9 @@ def result_table(run: Summary, *, wide: bool) -> Table:
         grid.add_column(name, justify="right", no_wrap=True)
     last = None
     for row in table.rows(run):
-        if last is not None and row.budget != last:
+        if last is not None and row.per_user != last:
             grid.add_row()
-        last = row.budget
+        last = row.per_user
         style = "bold" if row.policy == CHALLENGER else ""
         grid.add_row(
             Text(row.policy, style=style),
@@ -80,6 +85,4 @@ def _cell(cell: table.Cell, wide: bool, style: str) -> Text:
 
 
 def _colour(row: table.Row) -> str:
-    if not row.clear:
-        return ""
-    return "green" if row.difference.estimate.startswith("+") else "red"
+    return {1: "green", -1: "red", 0: ""}[row.clear]

@@ -240,6 +240,29 @@ def test_the_default_budget_lies_half_way_to_the_dearest_arm(tmp_path: Path):
     assert read_run(tmp_path / "o").budget_per_user == pytest.approx(0.5, abs=0.1)
 
 
+def test_the_help_states_every_default():
+    """Square brackets are text here, not markup that vanishes."""
+    shown = " ".join(CliRunner().invoke(app, ["demo", "--help"]).stdout.split())
+    for default in ("[default: all]", "[default: none]", "half-way from control", "[default: thornton_hiv]"):
+        assert default in shown
+
+
+def test_a_budget_below_control_is_refused_in_its_own_unit(tmp_path: Path):
+    frame = log()
+    frame["cost"] += 1.0
+    frame.to_parquet(tmp_path / "log.parquet")
+    out = tmp_path / "o"
+    result = demo("--data", str(tmp_path / "log.parquet"), *ROLES, "--budget-per-user", "0.5", "--out", str(out))
+    assert_one_message(*result, ["budget of 0.5 a user", "control alone costs 1 a user; give at least that"])
+
+
+def test_one_column_in_two_roles_is_refused(tmp_path: Path):
+    log().to_parquet(tmp_path / "log.parquet")
+    roles = ["spend" if word == "cost" else word for word in ROLES]
+    result = demo("--data", str(tmp_path / "log.parquet"), *roles, "--out", str(tmp_path / "o"))
+    assert_one_message(*result, ["column 'spend' stands more than once", "a column of its own"])
+
+
 def test_wrong_usage_leaves_with_2():
     assert demo("--budget-per-user", "much")[0] == 2
     assert demo("--colour", "red")[0] == 2

@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from allocation.jobs import table
 from allocation.jobs.summary import read_run
+from app.main import plain
 
 PAGE = Path(__file__).resolve().parents[2] / "app" / "main.py"
 
@@ -30,12 +31,17 @@ def test_the_page_shows_verdict_table_and_mix(run_folder: Path, monkeypatch: pyt
     run = read_run(run_folder)
     assert not page.exception
     assert page.title[0].value == f"What a budget buys: {run.name}"
-    sentences = [f"- {sentence}" for sentence in table.verdict(run)]
+    sentences = [f"- {plain(sentence)}" for sentence in table.verdict(run)]
     assert [m.value for m in page.markdown][: len(sentences)] == sentences
     assert len(page.dataframe[0].value) == len(table.rows(run))
     shown = page.dataframe[1].value
     assert dict(zip(shown["arm"], shown["users"], strict=True)) == run.arm_users
     assert shown["share"].sum() == pytest.approx(1)
+
+
+def test_names_of_the_log_are_no_markdown():
+    """Dollars would become a formula, stars bold, brackets a colour or a link."""
+    assert plain("$5 *off* [now](x) :red[a]") == r"\$5 \*off\* \[now\](x) \:red\[a\]"
 
 
 def test_a_folder_without_a_run_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -7,6 +7,7 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -126,11 +127,26 @@ def test_a_folder_in_the_place_of_a_file_is_refused_before_anything_is_lost(
         assert file == name or (out / file).read_bytes() == data
 
 
-def test_somebody_elses_manifest_is_not_overwritten(result: DemoResult, tmp_path: Path):
-    (tmp_path / "manifest.json").write_text('{"name": "my web app"}')
-    with pytest.raises(InputError, match=r"manifest.json was not written by earmark and would be lost"):
+@pytest.mark.parametrize("name", ["manifest.json", "report.html", "decisions.parquet"])
+def test_somebody_elses_files_are_not_overwritten(result: DemoResult, tmp_path: Path, name: str):
+    """The input log itself may be called decisions.parquet."""
+    (tmp_path / name).write_text('["earmark"]')
+    with pytest.raises(InputError, match=rf"{name} would be lost"):
         write_demo(result, tmp_path)
-    assert (tmp_path / "manifest.json").read_text() == '{"name": "my web app"}'
+    assert (tmp_path / name).read_text() == '["earmark"]'
+
+
+def test_a_folder_on_another_file_system_is_written(result: DemoResult, tmp_path: Path):
+    """/dev/shm is a file system of its own on Linux; a link leads there."""
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("/dev/shm is no file system of its own on this machine")
+    with tempfile.TemporaryDirectory(dir=shared) as elsewhere:
+        (tmp_path / "link").symlink_to(elsewhere)
+        for _ in range(2):
+            write_demo(result, tmp_path / "link")
+        assert sorted(contents(Path(elsewhere))) == ["decisions.parquet", "manifest.json", "report.html"]
+        assert read_run(Path(elsewhere)).users == len(result.held_out)
 
 
 def test_users_are_a_random_sample_and_all_different():

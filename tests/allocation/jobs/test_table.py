@@ -21,7 +21,7 @@ def summary(
 ) -> Summary:
     """100 users, one budget of 50; two-stage verified at 120 [110, 130], the reference at 120 - difference."""
     common = {"budget": 50.0, "estimator": "sn", "users": 100, "matched": matched, "spend": 40.0, "spend_low": 30.0}
-    common |= {"spend_high": 50.0, "promised_spend": 45.0, "reference": "random"}
+    common |= {"spend_high": 50.0, "promised_spend": 45.0, "reference": "random", "same_decision": False}
     mine = {"policy": "two-stage", "promised_value": promised, "value": 120.0, "value_low": 110.0}
     mine |= {"value_high": 130.0, "difference": difference, "difference_low": low, "difference_high": high}
     other = mine | {"policy": "random", "difference": 0.0, "difference_low": 0.0, "difference_high": 0.0}
@@ -59,7 +59,11 @@ def test_a_promise_outside_the_interval_is_called_out():
 
 
 def test_equal_decisions_and_missing_support_are_said_in_words():
-    assert rows(summary(0.0, 0.0, 0.0))[0].difference.estimate == "same decision"
+    same = summary(0.0, 0.0, 0.0)
+    same.evaluation["same_decision"] = True
+    assert rows(same)[0].difference.estimate == "same decision"
+    assert "makes the same decisions as the best baseline" in verdict(same)[0]
+    assert rows(summary(0.0, 0.0, 0.0))[0].difference.estimate == "+0.00"
     assert rows(summary(math.nan, math.nan, math.nan))[0].difference.estimate == "no match"
 
 
@@ -98,4 +102,7 @@ def test_few_matched_users_are_not_judged():
 def test_warnings_come_first_and_the_gain_over_nobody_is_told():
     told = verdict(summary(20.0, 10.0, 30.0, warnings=("the propensities contradict the log",)))
     assert told[0] == "the propensities contradict the log"
-    assert "gains +0.30 [+0.20, +0.40] a user in value, for a verified spend of 0.400 [0.300, 0.500] EUR." in told[2]
+    gain = (
+        "Against treating nobody: +0.30 [+0.20, +0.40] a user in value, for a verified spend of 0.400 [0.300, 0.500]"
+    )
+    assert told[2] == f"{gain} EUR."
