@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
-OUT ?= earmark-demo
+# Not ?=: an OUT that happens to stand in the environment must not decide where results go.
+OUT := earmark-demo
 
 .PHONY: help demo app test lint format bench readme clean
 
@@ -28,7 +29,7 @@ $(VENV)/installed-dev: $(VENV)/pyvenv.cfg $(SOURCES)
 demo: $(VENV)/installed  ## run the main job on a real incentive experiment; results in earmark-demo/
 	$(BIN)/earmark demo --out $(OUT)
 
-app: $(VENV)/installed  ## open the demo's results in the browser
+app: $(VENV)/installed  ## show the demo's results as a page for the browser
 	@test -f $(OUT)/manifest.json || $(BIN)/earmark demo --out $(OUT)
 	$(BIN)/earmark app $(OUT)
 
@@ -46,7 +47,7 @@ format: $(VENV)/installed-dev  ## put the code into the house's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/installed-dev  ## print the benchmark tables (long: about half an hour)
+bench: $(VENV)/installed-dev  ## print the benchmark tables (about a quarter of an hour)
 	$(BIN)/python tests/benchmarks/solve_exactness.py
 	$(BIN)/python tests/benchmarks/verified_coverage.py
 	$(BIN)/python tests/benchmarks/placebo.py
@@ -55,4 +56,4 @@ readme: $(VENV)/installed  ## draw the README's pictures and print its demo outp
 	$(BIN)/python docs/refresh_readme.py
 
 clean:  ## remove what make made
-	rm -rf $(VENV) $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) earmark-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
@@ -107,12 +107,11 @@ def demo(
     Fits on one half of the users, solves the budget for the other half at up to five budgets, and verifies there:
     promised value, verified value and spend, and the paired difference to the best baseline, with 95% intervals.
     """
-    with one_message():
+    with one_message(), Progress() as progress:
         from allocation.jobs.demo import DemoPlan, run_demo
         from allocation.jobs.output import check_folder, write_demo
 
-        out = out.expanduser().absolute()
-        check_folder(out)
+        out = check_folder(out)
         roles = {
             "treatment": treatment,
             "value": value,
@@ -124,12 +123,10 @@ def demo(
             "currency": currency,
             "value_name": value_name,
         }
-        progress = Progress()
         plan = DemoPlan(data, users, budget_per_user, seed, roles=roles)
         result = run_demo(plan, progress.step)
         progress.step(f"writing {out}")
         write_demo(result, out)
-        progress.done()
     try:
         show(result, out, as_json=json)
         sys.stdout.flush()
@@ -183,9 +180,7 @@ def one_message() -> Iterator[None]:
 
 
 def fail(message: str) -> None:
-    """Print one message, on a line of its own, and leave with exit code 1."""
-    if Progress.running:
-        typer.echo("", err=True)
+    """Print one message and leave with exit code 1."""
     typer.secho(f"error: {message}", err=True, fg=typer.colors.RED if sys.stderr.isatty() else None)
     raise typer.Exit(1)
 
@@ -216,29 +211,29 @@ def pairs_or_name(text: str | None) -> dict[str, float | str] | str | None:
 
 
 class Progress:
-    """Steps on stderr, each with the seconds it took."""
+    """Steps on stderr, each with the seconds it took; a step that fails gets a line of its own before the message."""
 
-    running = False  # a step's line is open on stderr
-
-    def __init__(self) -> None:
+    def __enter__(self) -> Self:
         self.started = self.began = time.perf_counter()
-        Progress.running = False
+        self.running = False
+        return self
 
     def step(self, text: str) -> None:
         """Close the running step and open the next."""
         self._close()
         typer.echo(f"{text} ... ", err=True, nl=False)
-        self.began, Progress.running = time.perf_counter(), True
+        self.began, self.running = time.perf_counter(), True
 
-    def done(self) -> None:
-        """Close the last step and say how long all took."""
-        self._close()
-        typer.echo(f"done in {time.perf_counter() - self.started:.1f} s", err=True)
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        if failure is None:
+            self._close()
+            typer.echo(f"done in {time.perf_counter() - self.started:.1f} s", err=True)
+        elif self.running:
+            typer.echo("", err=True)
 
     def _close(self) -> None:
-        if Progress.running:
+        if self.running:
             typer.echo(f"{time.perf_counter() - self.began:.1f} s", err=True)
-            Progress.running = False
 
 
 def show(result: DemoResult, out: Path, *, as_json: bool) -> None:

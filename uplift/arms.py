@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -85,6 +86,7 @@ def _claimed(source: str, claim: object) -> list[str] | None:
 def _natural(name: str) -> tuple[int, float, str]:
     """Numbers by size and before text: 2 before 10."""
     try:
-        return (0, float(name), name)
+        number = float(name)
     except ValueError:
-        return (1, 0.0, name)
+        number = math.nan
+    return (0, number, name) if math.isfinite(number) else (1, 0.0, name)  # "nan" and "inf" are names too

@@ -93,14 +93,9 @@ class Campaign:
         logged, control absent, a propensity outside (0, 1] or not summing to 1.
         """
         table = open_frame(frame)
-        columns = _feature_names(features, [treatment, value, *(c for c in (cost, user_id) if isinstance(c, str))])
-        roles = {"treatment": treatment, "value": value, "cost": cost, "user_id": user_id}
-        check_unique(
-            [c for c in roles.values() if isinstance(c, str)],
-            "column",
-            f"{', '.join(roles)}: the",
-            "give each role a column of its own",
-        )
+        roles = [name for name in (treatment, value, cost, user_id) if isinstance(name, str)]
+        check_unique(roles, "column", "treatment, value, cost, user_id: the", "give each role a column of its own")
+        columns = _feature_names(features, roles)
         logged = labels(table, treatment, "treatment")
         names = arm_names(logged, treatment, arm_name(control), arms, propensity, cost)
         code = {arm: j for j, arm in enumerate(names)}
@@ -155,8 +150,8 @@ class Campaign:
         return self.take(np.flatnonzero(first)), self.take(np.flatnonzero(~first))
 
 
-def _feature_names(features: Sequence[str], outcomes: list[str]) -> tuple[str, ...]:
-    """The features as a tuple; what was decided or came of it can be no feature."""
+def _feature_names(features: Sequence[str], roles: list[str]) -> tuple[str, ...]:
+    """The features as a tuple; the column of another role can be no feature."""
     if not isinstance(features, list | tuple | np.ndarray) and not hasattr(features, "tolist"):
         raise InputError(f"features is {features!r}; a list of column names in a fixed order is expected")
     names = tuple(str(name) for name in features)
@@ -164,7 +159,7 @@ def _feature_names(features: Sequence[str], outcomes: list[str]) -> tuple[str, .
         raise InputError(f"features is {features!r}; at least one column name is expected")
     check_unique(names, "column", "features: the", "name each column once")
     for name in names:
-        if name in outcomes:
+        if name in roles:
             raise InputError(
                 f"feature {name!r} is also the treatment, value, cost or user_id column; features are what was known "
                 "of the users before the campaign: leave it out"

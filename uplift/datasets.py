@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -84,11 +83,11 @@ def hillstrom(*, value: str = "visit", mail_cost: float = HILLSTROM_MAIL_COST) -
     outcomes = ("visit", "conversion", "spend")
     if value not in outcomes:
         raise InputError(f"value is {value!r}; one of {', '.join(outcomes)} is expected")
+    if not isinstance(mail_cost, int | float):
+        raise InputError(f"mail_cost is {mail_cost!r}; a number of US dollars is expected")
     frame = _local("hillstrom.parquet")
     if frame is None:
         frame = _download(HILLSTROM_URL, HILLSTROM_SHA256, "hillstrom.parquet")
-    if not isinstance(mail_cost, int | float):
-        raise InputError(f"mail_cost is {mail_cost!r}; a number of US dollars is expected")
     wanted = ["recency", "history", "mens", "womens", "newbie", "channel", "zip_code", "segment", value]
     lacking = [column for column in wanted if column not in frame.columns]
     if lacking:
@@ -102,7 +101,7 @@ def hillstrom(*, value: str = "visit", mail_cost: float = HILLSTROM_MAIL_COST) -
             table[f"{column} {level}"] = (frame[column] == level).astype(np.int8)
     table["arm"] = frame["segment"].astype(str)
     arms = ("No E-Mail", "Mens E-Mail", "Womens E-Mail")
-    features: Sequence[str] = [c for c in table.columns if c not in (value, "arm")]
+    features = [c for c in table.columns if c not in (value, "arm")]
     return Campaign.from_frame(
         table,
         features=features,

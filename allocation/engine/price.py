@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +28,8 @@ def solve(problem: Problem) -> Allocation:
 
     What is left is filled greedily: later steps that still fit, then any single change of arm that fits.
 
-    The budget holds in exact arithmetic on the float inputs. Of one user's collinear arms
-    the nearest comes first, between users of equal return the first.
+    The budget holds in exact arithmetic on the float inputs. Of one user's collinear arms the nearest comes first,
+    between users of equal return the first.
     Source: methods of the multiple-choice knapsack, Kellerer, Pferschy & Pisinger 2004, chapter 11 (not quoted).
 
     Raises ProblemError when even the cheapest decision costs more than the budget.
@@ -75,16 +77,20 @@ class _Purse:
 
     def count(self) -> None:
         """Recount the money left from the whole decision, exactly."""
-        self.left = Fraction(0)
+        left = Fraction(0)
         if self.limited:
             spent = self.problem.cost[np.arange(len(self.decision)), self.decision].astype(np.float64)
-            self.left = Fraction(self.problem.limit) - exact_sum(spent)
+            left = Fraction(self.problem.limit) - exact_sum(spent)
+        self.set_left(left)
 
-    def affordable(self, extra_cost: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which of these amounts may fit, with room for rounding; `change` has the last word."""
-        if not self.limited:
-            return np.ones(len(extra_cost), dtype=bool)
-        return extra_cost <= float(self.left) * (1 + 1e-9)
+    def set_left(self, left: Fraction) -> None:
+        """Note the exact money left, and a float just above it for quick comparisons (infinite without a budget)."""
+        self.left = left
+        self.about_left = float(left) * (1 + 1e-9) if self.limited else math.inf
+
+    def affordable(self, extra_cost: Any) -> Any:
+        """Whether an amount, or each of an array, may fit, with room for rounding; `change` has the last word."""
+        return extra_cost <= self.about_left
 
     def change(self, user: int, arm: int) -> bool:
         """Move one user to an arm if the exact extra cost fits."""
@@ -93,7 +99,7 @@ class _Purse:
         if self.limited and extra > self.left:
             return False
         self.decision[user] = arm
-        self.left -= extra
+        self.set_left(self.left - extra)
         return True
 
 
@@ -118,46 +124,51 @@ def _take_prefix(purse: _Purse, hull: Hull, order: NDArray[np.int64]) -> int:
 
 
 def _fill_with_steps(purse: _Purse, hull: Hull, rest: NDArray[np.int64]) -> None:
-    """Spend what is left on later hull steps in order; a step that does not fit blocks its user's later ones."""
+    """Spend what is left on later hull steps in order; a step that does not fit bars its user's later ones."""
     if not purse.limited:
         return
-    blocked = np.zeros(len(purse.decision), dtype=bool)
-    while len(rest):
-        # A user's first remaining step that is too dear bars the ones behind it.
-        too_dear = ~purse.affordable(hull.extra_cost[rest])
-        blocked[hull.user[rest[too_dear]]] = True
-        rest = rest[~blocked[hull.user[rest]]]
-        if not len(rest):
-            return
-        count = int(np.searchsorted(np.cumsum(hull.extra_cost[rest]), float(purse.left), side="right"))
-        count = max(count, 1)
-        for step in rest[:count]:
-            if not blocked[hull.user[step]] and not purse.change(int(hull.user[step]), int(hull.arm[step])):
-                blocked[hull.user[step]] = True
-        rest = rest[count:]
+    barred = np.zeros(len(purse.decision), dtype=bool)
+    for k in _worth_trying(purse, hull.extra_cost[rest]):
+        user = int(hull.user[rest[k]])
+        if not barred[user]:
+            # Where the step before was too dear to be tried, or was refused, this one has nothing to stand on.
+            follows = hull.arm[rest[k] - 1] if rest[k] and hull.user[rest[k] - 1] == user else hull.base[user]
+            barred[user] = purse.decision[user] != follows or not purse.change(user, int(hull.arm[rest[k]]))
 
 
 def _fill_with_changes(purse: _Purse) -> None:
     """Spend what is left on single changes of arm, on the hull or not, the largest gain first (then the cheaper)."""
     problem = purse.problem
     rows = np.arange(problem.n_users)
-    while True:
+    changed = True
+    while changed:
+        changed = False
         own_value = problem.value[rows, purse.decision].astype(np.float64)
         own_cost = problem.cost[rows, purse.decision].astype(np.float64)
         gain = problem.value - own_value[:, None]
         extra = problem.cost - own_cost[:, None]
-        open_to = (gain > 0) & purse.affordable(extra.ravel()).reshape(extra.shape)
+        open_to = (gain > 0) & purse.affordable(extra)
         if problem.eligible is not None:
             open_to &= problem.eligible
         users, arms = np.nonzero(open_to)
         order = np.lexsort((arms, users, extra[users, arms], -gain[users, arms]))
-        changed = np.zeros(problem.n_users, dtype=bool)
-        for k in order:
-            user, arm = int(users[k]), int(arms[k])
-            if not changed[user] and purse.change(user, arm):
-                changed[user] = True
-        if not changed.any():
+        users, arms = users[order], arms[order]
+        moved = np.zeros(problem.n_users, dtype=bool)
+        for k in _worth_trying(purse, extra[users, arms]):
+            if not moved[users[k]] and purse.change(int(users[k]), int(arms[k])):
+                moved[users[k]] = changed = True
+
+
+def _worth_trying(purse: _Purse, extra_cost: NDArray[np.float64]) -> Iterator[int]:
+    """Positions, in order, of the amounts that may fit the money then left; ends when none of the rest can."""
+    candidates = np.flatnonzero(purse.affordable(extra_cost))
+    amounts = extra_cost[candidates]
+    least_to_come = np.minimum.accumulate(amounts[::-1])[::-1]
+    for k, amount, least in zip(candidates.tolist(), amounts.tolist(), least_to_come.tolist(), strict=True):
+        if not purse.affordable(least):
             return
+        if purse.affordable(amount):
+            yield k
 
 
 def _linear_bound(purse: _Purse, hull: Hull, order: NDArray[np.int64], taken: int) -> float:

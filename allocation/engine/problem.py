@@ -30,8 +30,8 @@ class Problem:
     budget : money for all users together, at least 0; None or infinity for no limit.
     eligible : (n, K+1) booleans, which arms a user may get; None for all. Control may be ineligible too.
 
-    Raises ProblemError for shapes that differ, missing or infinite cells, a negative budget, and users without any
-    eligible arm.
+    Raises ProblemError for shapes that differ, cells that are missing, infinite or beyond 1e100, a negative budget,
+    and users without any eligible arm.
     """
 
     value: Table
@@ -99,7 +99,7 @@ def allocation_of(
     value = math.fsum(problem.value[rows, decision].tolist())
     cost = math.fsum(problem.cost[rows, decision].tolist())
     control = math.fsum(problem.value[:, 0].tolist())
-    # A dual bound carries rounding of its own; the decision itself proves that the optimum is no less than its value.
+    # Slopes are compared in floats, so the bound may miss by their rounding; the decision itself proves its value.
     bound = max(bound, value) if not math.isnan(bound) else bound
     scale = max(abs(bound), abs(value))
     gap = (bound - value) / scale if scale > 0 else bound - value

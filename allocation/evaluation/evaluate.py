@@ -46,8 +46,9 @@ def evaluate(
     Returns
     -------
     A tidy frame, one row a policy, budget and estimator ("ipw", "sn"; see `evaluation.estimators.totals`):
-    `users`, `matched` (held-out users who happened to receive the arm decided for them), `promised_value`,
-    `promised_spend`, `value`, `value_low`, `value_high`, `spend`, `spend_low`, `spend_high`, and with a reference
+    `users`, `matched` (held-out users who happened to receive the arm decided for them), `matched_control` (who
+    received control), `promised_value`, `promised_spend`, `value`, `value_low`, `value_high`, `gain`, `gain_low`,
+    `gain_high` (value above everybody on control), `spend`, `spend_low`, `spend_high`, and with a reference
     `reference`, `same_decision` (for every user), `difference`, `difference_low`, `difference_high`. All amounts are
     totals over the held-out users, in value units or money. Spend is NaN when the log has no cost, and every estimate
     is NaN where no user matches.
@@ -66,10 +67,12 @@ def evaluate(
     if not 0 < level < 1:
         raise InputError(f"level is {level!r}; a share between 0 and 1 is expected, such as 0.95")
     candidates = _candidates(reference, names)
-    moments = Moments.of([a.decision for _, _, a in decided], held_out)
+    # One column more than cells: everybody on control, which every gain is counted from.
+    everybody_on_control = np.zeros(n, dtype=np.int64)
+    moments = Moments.of([*(a.decision for _, _, a in decided), everybody_on_control], held_out)
     sums = Moments(moments.weight.sum(0), moments.value.sum(0), moments.spend.sum(0))
     draws = resampled_sums(moments, n_bootstrap, seed)
-    matched = (moments.weight > 0).sum(axis=0)
+    *matched, matched_control = (moments.weight > 0).sum(axis=0)
     frames = []
     for estimator in ESTIMATORS:
         columns: dict[str, object] = {
@@ -78,6 +81,7 @@ def evaluate(
             "estimator": estimator,
             "users": n,
             "matched": matched,
+            "matched_control": matched_control,
             "promised_value": [a.value for _, _, a in decided],
             "promised_spend": [a.cost for _, _, a in decided],
         }
@@ -85,17 +89,22 @@ def evaluate(
         value_draws = totals(estimator, n, draws.weight, draws.value)
         spend = totals(estimator, n, sums.weight, sums.spend)
         spend_draws = totals(estimator, n, draws.weight, draws.spend)
-        for name, point, resampled in (("value", value, value_draws), ("spend", spend, spend_draws)):
-            columns[name] = point
-            columns[f"{name}_low"], columns[f"{name}_high"] = interval(resampled, level)
-        against = _reference_cells(candidates, names, value, matched)
+        gain, gain_draws = value - value[-1], value_draws - value_draws[:, -1:]
+        for name, point, resampled in (
+            ("value", value, value_draws),
+            ("gain", gain, gain_draws),
+            ("spend", spend, spend_draws),
+        ):
+            columns[name] = point[:-1]
+            columns[f"{name}_low"], columns[f"{name}_high"] = interval(resampled[:, :-1], level)
+        against = _reference_cells(candidates, names, value[:-1], np.array(matched))
         if against is not None:
             columns["reference"] = [decided[k][0] for k in against]
             columns["same_decision"] = [
                 np.array_equal(decided[k][2].decision, decided[r][2].decision) for k, r in enumerate(against)
             ]
-            columns["difference"] = value - value[against]
-            low, high = interval(value_draws - value_draws[:, against], level)
+            columns["difference"] = value[:-1] - value[against]
+            low, high = interval(value_draws[:, :-1] - value_draws[:, against], level)
             columns["difference_low"], columns["difference_high"] = low, high
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)

@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.frozen import FrozenEstimator
 
 from allocation.engine.money import amount_text
 from allocation.engine.price import margins
 from allocation.engine.problem import Allocation, ProblemError, check_budget
 from allocation.evaluation.evaluate import evaluate
 from allocation.jobs.source import Source, load
-from allocation.jobs.summary import BASELINES, CHALLENGER, HEADLINE, Summary
+from allocation.jobs.summary import BASELINES, CHALLENGER, Summary
 from allocation.policies.base import ArmMeans, Policy
 from allocation.policies.baselines import BestMix, BestSingleArm, Nobody, OutcomeTargeting, RandomArm
 from allocation.policies.two_stage import TwoStage
 from uplift.campaign import Campaign
 from uplift.errors import InputError
-from uplift.learners import SLearner
+from uplift.learners import ResponseLearner, SLearner
 from uplift.propensity import share_mismatch
 
 HELD_OUT_SHARE = 0.5
@@ -52,8 +53,7 @@ class DemoResult:
     held_out : the users decided for, half of the log; the other half fitted the models.
     allocation : the two-stage decision for `held_out`; expected_value, expected_cost, margin : (n,), of each
         user's arm, as predicted; the margin in value units (see `engine.price.margins`).
-    against_nobody : verified value of two-stage minus that of nobody at that budget, per user: difference, low, high.
-    warnings : what `evaluate` warned of.
+    warnings : what the reader must know first.
     evaluation : the frame of `evaluate`, totals over `held_out`, budgets as totals.
     """
 
@@ -65,7 +65,6 @@ class DemoResult:
     expected_value: NDArray[np.float64]
     expected_cost: NDArray[np.float64]
     margin: NDArray[np.float64]
-    against_nobody: tuple[float, float, float]
     warnings: tuple[str, ...]
     evaluation: pd.DataFrame
 
@@ -91,7 +90,6 @@ class DemoResult:
                 "gap": chosen.gap,
                 "slack": chosen.slack,
             },
-            against_nobody=self.against_nobody,
             warnings=self.warnings,
             evaluation=self.evaluation,
         )
@@ -110,33 +108,34 @@ def run_demo(plan: DemoPlan, progress: Callable[[str], None] = lambda _: None) -
     if mismatch is not None and mismatch.chance < REFUSED_BELOW:
         raise InputError(mismatch.text)
     train, held_out = source.campaign.split(1 - HELD_OUT_SHARE, plan.seed)
-    per_user = plan.budget_per_user
-    if per_user is None:
-        per_user = default_budget(train) if source.budget_per_user is None else source.budget_per_user
-    per_user = float(per_user)
-    control = float(ArmMeans.of(train).cost[0])
+    means = ArmMeans.of(train)
+    control = float(means.cost[0])
+    default = default_budget(means) if source.budget_per_user is None else source.budget_per_user
+    per_user = default if plan.budget_per_user is None else float(plan.budget_per_user)
     if per_user < control:
         raise ProblemError(
             f"the budget of {amount_text(per_user)} a user cannot be met: control alone costs "
             f"{amount_text(control)} a user; give at least that"
         )
     progress(f"fitting on {len(train):,} users, {len(train.arms)} arms, {len(train.features)} features")
-    policies = fit_policies(train, plan.seed)
-    budgets = sorted({share * len(held_out) for share in budget_grid(train, per_user)})
+    two_stage = TwoStage(SLearner(seed=plan.seed)).fit(train)
+    policies = {CHALLENGER: two_stage, **fit_baselines(train, two_stage.learner_, plan.seed)}
+    budgets = sorted({share * len(held_out) for share in budget_grid(control, per_user)})
     times = "1 budget" if len(budgets) == 1 else f"{len(budgets)} budgets"
     progress(f"deciding for {len(held_out):,} held-out users at {times}, and verifying")
-    settings: dict[str, int] = {"n_bootstrap": plan.n_bootstrap, "seed": plan.seed}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        evaluation = evaluate(policies, held_out, budgets=budgets, reference=BASELINES, **settings)
-        pair = {name: policies[name] for name in (CHALLENGER, "nobody")}
-        gain = evaluate(pair, held_out, budgets=[per_user * len(held_out)], reference="nobody", **settings)
-    row = gain[(gain["policy"] == CHALLENGER) & (gain["estimator"] == HEADLINE)].iloc[0]
-    difference, low, high = (float(row[f"difference{end}"]) / len(held_out) for end in ("", "_low", "_high"))
-    two_stage = policies[CHALLENGER]
-    assert isinstance(two_stage, TwoStage)
-    problem = two_stage.problem(held_out.X, per_user * len(held_out))
-    allocation = two_stage.decide(held_out.X, problem.budget)
+        evaluation = evaluate(
+            policies,
+            held_out,
+            budgets=budgets,
+            reference=BASELINES,
+            n_bootstrap=plan.n_bootstrap,
+            seed=plan.seed,
+        )
+    response = two_stage.predict(held_out)
+    problem = two_stage.problem(response, per_user * len(held_out))
+    allocation = two_stage.decide(response, problem.budget)
     rows = np.arange(len(held_out))
     return DemoResult(
         plan=plan,
@@ -147,35 +146,33 @@ def run_demo(plan: DemoPlan, progress: Callable[[str], None] = lambda _: None) -
         expected_value=problem.value[rows, allocation.decision].astype(np.float64),
         expected_cost=problem.cost[rows, allocation.decision].astype(np.float64),
         margin=margins(problem, allocation),
-        against_nobody=(difference, low, high),
         warnings=tuple(dict.fromkeys([*([mismatch.text] if mismatch else []), *(str(w.message) for w in caught)])),
         evaluation=evaluation,
     )
 
 
-def default_budget(train: Campaign) -> float:
+def default_budget(means: ArmMeans) -> float:
     """Half-way from control to the dearest arm for everybody, money per user; the way above control to two digits."""
-    cost = ArmMeans.of(train).cost
-    low, high = max(float(cost[0]), 0.0), max(float(cost.max()), 0.0)
+    low, high = max(float(means.cost[0]), 0.0), max(float(means.cost.max()), 0.0)
     half = (high - low) / 2
     return low + (float(f"{half:.1e}") if half > 0 else 0.0)
 
 
-def budget_grid(train: Campaign, per_user: float) -> list[float]:
+def budget_grid(control: float, per_user: float) -> list[float]:
     """Budgets per user around the chosen one: 1/4 to 2 times what it has above the mean cost of control."""
-    control = max(0.0, float(ArmMeans.of(train).cost[0]))
-    if per_user <= control:
+    floor = max(0.0, control)
+    if per_user <= floor:
         return [per_user]
-    return [per_user if m == 1 else control + m * (per_user - control) for m in BUDGET_MULTIPLES]
+    return [per_user if m == 1 else floor + m * (per_user - floor) for m in BUDGET_MULTIPLES]
 
 
-def fit_policies(train: Campaign, seed: int) -> dict[str, Policy]:
-    """The two-stage policy and the baselines, fitted on the same users."""
-    return {
-        CHALLENGER: TwoStage(SLearner(seed=seed)).fit(train),
+def fit_baselines(train: Campaign, response_model: ResponseLearner, seed: int) -> dict[str, Policy]:
+    """The baselines, fitted on the same users; outcome targeting shares the fitted model, not one more fit."""
+    fitted: dict[str, Policy] = {
         "best single arm": BestSingleArm(seed).fit(train),
         "best mix of arms": BestMix(seed).fit(train),
-        "outcome targeting": OutcomeTargeting(SLearner(seed=seed)).fit(train),
+        "outcome targeting": OutcomeTargeting(FrozenEstimator(response_model)).fit(train),
         "random": RandomArm(seed).fit(train),
         "nobody": Nobody().fit(train),
     }
+    return {name: fitted[name] for name in BASELINES}

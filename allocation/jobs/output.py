@@ -1,4 +1,4 @@
-"""Writing a run's folder: staged beside it, moved in whole, the manifest last; a failure leaves the old one alone."""
+"""Writing a run's folder: staged, then moved in, the manifest last; a failure to write leaves the old run alone."""
 
 from __future__ import annotations
 
@@ -26,8 +26,12 @@ from uplift.errors import InputError
 DECISIONS, REPORT = "decisions.parquet", "report.html"
 
 
-def check_folder(out: Path) -> None:
-    """Refuse, before any work, an output path that cannot be a folder of results, or that holds somebody else's."""
+def check_folder(out: Path) -> Path:
+    """The folder that `out` means, links and `~` followed; refuses, before any work, what cannot be written to.
+
+    Raises InputError for a path that is no folder, a folder that may not be written to, and files that would be lost.
+    """
+    out = Path(out).expanduser().resolve()
     for place in (out, *out.parents):
         if place.exists():
             if not place.is_dir():
@@ -44,6 +48,7 @@ def check_folder(out: Path) -> None:
                 f"{out / name} would be lost, and no manifest says that earmark wrote it; move it away or choose "
                 "another --out"
             )
+    return out
 
 
 def write_demo(result: DemoResult, out: Path) -> None:
@@ -55,8 +60,7 @@ def write_demo(result: DemoResult, out: Path) -> None:
 
     Raises InputError, which says what was kept, when the file system refuses.
     """
-    out = Path(out).expanduser().resolve()
-    check_folder(out)
+    out = check_folder(out)
     # A folder that is there may be a file system of its own, into which nothing can be moved from outside.
     home = out if out.exists() else out.parent
     missing = [parent for parent in (home, *home.parents) if not parent.exists()]
@@ -147,7 +151,6 @@ def manifest(result: DemoResult, parts: list[dict[str, Any]]) -> dict[str, Any]:
         "held_out_users": run.users,
         "budget": result.budget_per_user * run.users,
         "totals": {name: _plain(total) for name, total in run.totals.items()},
-        "against_nobody": [_plain(x) for x in run.against_nobody],
         "warnings": list(run.warnings),
         "arm_users": run.arm_users,
         "parts": parts,

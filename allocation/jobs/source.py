@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def load(data: str, *, users: int | None = None, seed: int = 0, roles: Mapping[s
     if users > have:
         raise InputError(f"{users:,} users were asked for, {source.name} has {have:,}; ask for that many at most")
     rows = np.sort(stream(seed, "sample of users").permutation(have)[:users])
-    return Source(**{**vars(source), "campaign": source.campaign.take(rows)})
+    return replace(source, campaign=source.campaign.take(rows))
 
 
 def _thornton() -> Source:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,7 @@ class Summary:
     users : held-out users that were decided for. budget_per_user : money per user that was decided at.
     arm_users : users of each arm under the written decision.
     totals : promised value, gain and spend, price, bound, gap and slack of the written decision.
-    against_nobody : at the chosen budget, verified value of two-stage minus that of nobody, per user: difference,
-        low, high. warnings : what the reader must know before believing any figure.
+    warnings : what the reader must know before believing any figure.
     evaluation : the frame of `evaluate`, totals over the held-out users.
     """
 
@@ -43,14 +41,14 @@ class Summary:
     n_bootstrap: int
     arm_users: dict[str, int]
     totals: dict[str, float | None]
-    against_nobody: tuple[float, float, float]
     warnings: tuple[str, ...]
     evaluation: pd.DataFrame
 
     def headline(self) -> pd.DataFrame:
         """The rows of the headline estimator, every amount per user instead of in total."""
         frame = self.evaluation.loc[self.evaluation["estimator"] == HEADLINE].copy()
-        amounts = [c for c in frame.columns if c.startswith(("budget", "promised", "value", "spend", "difference"))]
+        total = ("budget", "promised", "value", "gain", "spend", "difference")
+        amounts = [c for c in frame.columns if c.startswith(total)]
         frame[amounts] = frame[amounts].astype(float).div(frame["users"], axis=0)
         return frame.reset_index(drop=True)
 
@@ -62,7 +60,6 @@ def read_run(folder: str | Path) -> Summary:
         raise InputError(f"{path} does not exist; give the folder that `earmark demo --out FOLDER` wrote")
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        difference, low, high = (math.nan if x is None else float(x) for x in manifest["against_nobody"])
         return Summary(
             name=manifest["input"]["name"],
             about=manifest["about"],
@@ -73,7 +70,6 @@ def read_run(folder: str | Path) -> Summary:
             n_bootstrap=manifest["plan"]["n_bootstrap"],
             arm_users=manifest["arm_users"],
             totals=manifest["totals"],
-            against_nobody=(difference, low, high),
             warnings=tuple(manifest["warnings"]),
             evaluation=pd.DataFrame(manifest["evaluation"]),
         )

@@ -87,14 +87,11 @@ def verdict(run: Summary) -> list[str]:
             f"them at {budget} a user. That is too few to judge it: log more users.",
         ]
     sentences = [*run.warnings, f"At {budget} a user, two-stage {_compared(row)}."]
-    nobody = frame[(frame["policy"] == "nobody") & (frame["budget"] == at["budget"])]
-    if (nobody["matched"] >= FEW).all() and run.arm_users[next(iter(run.arm_users))] < run.users:
-        gain = _cell(*run.against_nobody, value, sign=True)
-        sentences.append(
-            f"Against treating nobody: {_words(gain)} a user in value, for a verified spend of "
-            f"{_words(row.spend)} {run.currency}".rstrip()
-            + "."
-        )
+    control = next(iter(run.arm_users))
+    if at["matched_control"] >= FEW and run.arm_users[control] < run.users:
+        gain = _cell(at["gain"], at["gain_low"], at["gain_high"], value, sign=True)
+        cost = f"{_words(row.spend)} {run.currency}".rstrip()
+        sentences.append(f"Against treating nobody: {_words(gain)} a user in value, for a verified spend of {cost}.")
     if at["spend_low"] > at["budget"]:
         sentences.append("It spends more than the budget: the budget limits the predicted spend, not the real one.")
     if len(judged) > 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any, Self
 
 from numpy.typing import NDArray
@@ -19,8 +19,9 @@ from uplift.response import Response
 
 
 def fit_learner(learner: ResponseLearner, campaign: Campaign) -> ResponseLearner:
-    """A clone of the learner, fitted on the campaign."""
-    if "treatment" not in signature(learner.fit).parameters:
+    """A clone of the learner, fitted on the campaign; a model in scikit-learn's FrozenEstimator stays as it is."""
+    taken = signature(learner.fit).parameters.values()
+    if not any(p.name == "treatment" or p.kind is Parameter.VAR_KEYWORD for p in taken):
         raise InputError(
             f"{learner!r} is no response learner: its fit knows no treatment; wrap it, such as "
             f"TwoStage(SLearner({type(learner).__name__}()))"

@@ -16,9 +16,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from allocation import evaluate
-from allocation.jobs.demo import fit_policies
+from allocation import TwoStage, evaluate
+from allocation.jobs.demo import fit_baselines
 from uplift import synthetic
+from uplift.learners import SLearner
 from uplift.seeds import stream
 
 BUDGETS_PER_USER = (0.25, 0.5, 1.0)
@@ -35,7 +36,8 @@ def main() -> None:
         log = synthetic.simulate(options.users, seed=seed).campaign
         log = replace(log, value=stream(seed, "placebo").permutation(log.value))
         train, held_out = log.split(0.5, seed)
-        policies = fit_policies(train, seed)
+        two_stage = TwoStage(SLearner(seed=seed)).fit(train)
+        policies = {"two-stage": two_stage, **fit_baselines(train, two_stage.learner_, seed)}
         for reference in REFERENCES:
             pair = {name: policies[name] for name in ("two-stage", reference)}
             budgets = [b * len(held_out) for b in BUDGETS_PER_USER]

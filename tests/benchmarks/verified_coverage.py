@@ -15,9 +15,10 @@ from collections import defaultdict
 
 import numpy as np
 
-from allocation import evaluate
-from allocation.jobs.demo import fit_policies
+from allocation import TwoStage, evaluate
+from allocation.jobs.demo import fit_baselines
 from uplift import synthetic
+from uplift.learners import SLearner
 
 BUDGETS_PER_USER = (0.25, 0.5, 1.0)
 
@@ -35,7 +36,8 @@ def main() -> None:
         simulation = synthetic.simulate(options.users, seed=seed)
         train, held_out = simulation.campaign.split(0.5, seed)
         truth, n = simulation.truth.take(held_out.user_id), len(held_out)
-        policies = fit_policies(train, seed)
+        two_stage = TwoStage(SLearner(seed=seed)).fit(train)
+        policies = {"two-stage": two_stage, **fit_baselines(train, two_stage.learner_, seed)}
         budgets = [b * n for b in BUDGETS_PER_USER]
         single = evaluate(policies, held_out, budgets=budgets, reference="best single arm", seed=seed)
         pair = {name: policies[name] for name in ("two-stage", "best mix of arms")}

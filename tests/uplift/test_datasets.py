@@ -1,8 +1,5 @@
 """Public data sets: their known figures, computed from the sources, and what happens when they are not at hand."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pooch
@@ -12,8 +9,6 @@ from causaldata import thornton_hiv as thornton_source
 from numpy.testing import assert_allclose, assert_array_equal
 
 from uplift import InputError, datasets
-
-BESIDE = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +64,8 @@ def test_thornton_leaves_the_diagnosis_out(thornton):
 
 
 @pytest.fixture(scope="module", params=["visit", "conversion", "spend"])
-def hillstrom(request):
+def hillstrom(request, data_folder):
     """The e-mail test by each outcome."""
-    folders = [Path(os.environ["EARMARK_DATA"])] if os.environ.get("EARMARK_DATA") else []
-    if not any((folder / "hillstrom.parquet").is_file() for folder in [*folders, BESIDE]):
-        pytest.skip("hillstrom.parquet is neither in $EARMARK_DATA nor in shared/data beside the checkout")
     return request.param, datasets.hillstrom(value=request.param)
 
 

@@ -217,3 +217,12 @@ def test_margins_do_not_depend_on_the_width_of_the_table():
     single = Problem(np.float32([[0, 3], [0, 1]]), np.float32([[0, 1.1], [0, 0.7]]), 1.2)
     double = Problem(single.value.astype(float), single.cost.astype(float), 1.2)
     assert margins(single, solve(single)).tolist() == margins(double, solve(double)).tolist()
+
+
+def test_filling_takes_no_step_without_the_one_before_it():
+    """User 0's first step (cost 6) is too dear for the 5 left; the second (1 more) must not be taken in its place."""
+    value = np.array([[0.0, 6.0, 6.9], [0.0, 70.0, 70.0]])
+    cost = np.array([[0.0, 6.0, 7.0], [0.0, 5.0, 9.0]])
+    decided = solve(Problem(value, cost, 10.0))
+    assert decided.decision.tolist() == [0, 1]
+    assert decided.cost == 5.0

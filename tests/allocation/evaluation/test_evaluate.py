@@ -6,10 +6,12 @@ import math
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
-from allocation import Nobody, Problem, ProblemError, RandomArm, evaluate
+from allocation import BestMix, Nobody, Problem, ProblemError, RandomArm, evaluate
 from allocation.engine.problem import allocation_of
 from tests.oracles import ipw_total, sn_total
+from uplift import synthetic
 from uplift.campaign import Campaign
 from uplift.errors import InputError
 
@@ -231,3 +233,13 @@ def test_fitted_baselines_are_evaluated_on_the_same_footing(held_out):
     assert cell(table, "nobody", "sn", 100.0).promised_value == pytest.approx(
         sn_total(np.zeros(400), train.treatment, train.propensity, train.value) * 600 / 400
     )
+
+
+def test_the_gain_is_counted_from_everybody_on_control():
+    """Per estimator: the value of the policy minus that of nobody, with the interval of their paired difference."""
+    train, held_out = synthetic.simulate(2_000, seed=3).campaign.split(0.5, seed=0)
+    policies = {"mix": BestMix().fit(train), "nobody": Nobody().fit(train)}
+    table = evaluate(policies, held_out, budgets=[300.0], reference="nobody", n_bootstrap=100)
+    for end in ("", "_low", "_high"):
+        assert_allclose(table[f"gain{end}"], table[f"difference{end}"], rtol=1e-12, atol=1e-9)
+    assert (table["matched_control"] == (held_out.treatment == 0).sum()).all()

@@ -21,14 +21,19 @@ def summary(
 ) -> Summary:
     """100 users, one budget of 50; two-stage verified at 120 [110, 130], the reference at 120 - difference."""
     common = {"budget": 50.0, "estimator": "sn", "users": 100, "matched": matched, "spend": 40.0, "spend_low": 30.0}
-    common |= {"spend_high": 50.0, "promised_spend": 45.0, "reference": "random", "same_decision": False}
+    common |= {
+        "spend_high": 50.0,
+        "promised_spend": 45.0,
+        "reference": "random",
+        "same_decision": False,
+        "matched_control": 40,
+    }
     mine = {"policy": "two-stage", "promised_value": promised, "value": 120.0, "value_low": 110.0}
     mine |= {"value_high": 130.0, "difference": difference, "difference_low": low, "difference_high": high}
+    mine |= {"gain": 30.0, "gain_low": 20.0, "gain_high": 40.0}
     other = mine | {"policy": "random", "difference": 0.0, "difference_low": 0.0, "difference_high": 0.0}
     frame = pd.DataFrame([common | mine, common | other])
-    return Summary(
-        "made", "", "visits", "EUR", 100, 0.5, 1000, {"none": 60, "mail": 40}, {}, (0.3, 0.2, 0.4), warnings, frame
-    )
+    return Summary("made", "", "visits", "EUR", 100, 0.5, 1000, {"none": 60, "mail": 40}, {}, warnings, frame)
 
 
 def test_amounts_are_per_user_with_three_digits_and_thousands():
