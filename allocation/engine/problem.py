@@ -3,54 +3,76 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Table = NDArray[np.floating[Any]]
-LARGEST = 1e100  # beyond it, sums and products of amounts may leave the range of floats
+from allocation.engine.limit import OWN_MEASURES, Limit, LimitUse, ProblemError, check_segments, resolve
+from allocation.engine.money import exact_total
+from allocation.engine.tables import LARGEST, Table, check_eligible, check_table
 
-
-class ProblemError(ValueError):
-    """A problem that cannot be solved as it is stated; the message names the mend."""
+__all__ = ["LARGEST", "Allocation", "Problem", "ProblemError", "Table", "allocation_of", "check_budget"]
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
     """Choose one arm for each user so that total value is largest and total cost stays within the budget.
 
-        max_z  sum_ij z_ij value_ij    s.t.  sum_ij z_ij cost_ij <= budget,  sum_j z_ij = 1,  z in {0, 1}
+        max_z  sum_ij z_ij value_ij    s.t.  sum_ij z_ij cost_ij <= budget,  every limit,  sum_j z_ij = 1,
+                                             z in {0, 1}
 
     Attributes
     ----------
-    value : (n, K+1) floats, value units; may be negative. Column 0 is control.
+    value : (n, K+1) floats, value units; may be negative. Column 0 is control. float32 or float64, not copied.
     cost : (n, K+1) floats, money; may be zero or negative.
     budget : money for all users together, at least 0; None or infinity for no limit.
-    eligible : (n, K+1) booleans, which arms a user may get; None for all. Control may be ineligible too.
+    eligible : (n, K+1) booleans, which arms a user may get; None for all. Control may be ineligible too: then the
+        user must get an arm. A user without any eligible arm stays on control.
+    limits : further constraints, `Limit`s; resources : tables (n, K+1) that they may measure, by name.
+    arms : names of the K+1 arms, segments : sets of users, (n,) booleans by name; both only for limits to name.
 
     Raises ProblemError for shapes that differ, cells that are missing, infinite or beyond 1e100, a negative budget,
-    and users without any eligible arm.
+    and limits that name what is not there, whose floor is above the cap, or whose users are nobody.
     """
 
     value: Table
     cost: Table
     budget: float | None = None
     eligible: NDArray[np.bool_] | None = None
+    limits: Sequence[Limit] = ()
+    resources: Mapping[str, Table] = field(default_factory=dict)
+    arms: Sequence[str] | None = None
+    segments: Mapping[str, NDArray[np.bool_]] | None = None
 
     def __post_init__(self) -> None:
+        def note(name: str, checked: Any) -> None:
+            object.__setattr__(self, name, checked)
+
         for name in ("value", "cost"):
-            object.__setattr__(self, name, _floats(getattr(self, name), name))
-        if self.value.shape != self.cost.shape:
+            note(name, check_table(getattr(self, name), name))
+        shape = self.value.shape
+        if shape != self.cost.shape:
             raise ProblemError(
-                f"value has shape {self.value.shape} and cost {self.cost.shape}; the same (users, arms) is expected"
+                f"value has shape {shape} and cost {self.cost.shape}; the same (users, arms) is expected"
             )
-        if self.value.shape[1] == 0:
+        if shape[1] == 0:
             raise ProblemError("the tables have no column; at least the control arm is expected")
-        object.__setattr__(self, "budget", check_budget(self.budget))
+        note("budget", check_budget(self.budget))
         if self.eligible is not None:
-            object.__setattr__(self, "eligible", _eligible(self.eligible, self.value.shape))
+            note("eligible", check_eligible(self.eligible, shape))
+        note("resources", _resources(self.resources, shape))
+        if self.arms is not None and len(self.arms) != shape[1]:
+            raise ProblemError(f"arms has {len(self.arms)} names; the tables have {shape[1]} columns")
+        segments = check_segments(self.segments, shape[0])
+        limits = [resolve(limit, *shape, self.arms, segments, self.resources) for limit in self.limits]
+        names = [limit.name for limit in limits]
+        for name in names:
+            if names.count(name) > 1:
+                raise ProblemError(f"{names.count(name)} limits are called {name!r}; give each a name of its own")
+        note("limits", tuple(limits))
 
     @property
     def n_users(self) -> int:
@@ -61,6 +83,11 @@ class Problem:
     def limit(self) -> float:
         """The budget as a number: infinity where there is none."""
         return math.inf if self.budget is None else self.budget
+
+    def table(self, measure: str) -> Table | None:
+        """The amounts that a limit measures, (n, K+1); None for "users", of whom each counts one."""
+        own = dict(zip(OWN_MEASURES, (None, self.cost, self.value), strict=True))
+        return own[measure] if measure in own else self.resources[measure]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +103,10 @@ class Allocation:
     cost : sum of the chosen costs, money, rounded to the nearest float; the exact sum never exceeds the budget.
     price : extra value per extra unit of money at the budget; 0 when money is left that nobody can use, NaN for a
         rule of thumb that solves nothing.
-    bound : no decision within the budget is worth more (value units); NaN where none was computed.
+    bound : no decision within the budget and the limits is worth more (value units); NaN where none was computed.
     gap : (bound - value) / max(|bound|, |value|), at least 0; a share, so 1e-6 is a millionth.
     slack : budget - cost, money; infinite without a budget.
+    limits : one `LimitUse` for each limit of the problem, in its order.
     """
 
     decision: NDArray[np.int64]
@@ -89,21 +117,25 @@ class Allocation:
     bound: float = math.nan
     gap: float = math.nan
     slack: float = math.nan
+    limits: tuple[LimitUse, ...] = ()
 
 
 def allocation_of(
-    problem: Problem, decision: NDArray[np.int64], price: float = math.nan, bound: float = math.nan
+    problem: Problem,
+    decision: NDArray[np.int64],
+    price: float = math.nan,
+    bound: float = math.nan,
+    limits: tuple[LimitUse, ...] = (),
 ) -> Allocation:
     """Totals and certificate of a decision; sums are correctly rounded, so they do not depend on the order."""
-    rows = np.arange(problem.n_users)
-    value = math.fsum(problem.value[rows, decision].tolist())
-    cost = math.fsum(problem.cost[rows, decision].tolist())
-    control = math.fsum(problem.value[:, 0].tolist())
+    value = float(exact_total(problem.value, decision))
+    cost = float(exact_total(problem.cost, decision))
+    control = float(exact_total(problem.value, np.zeros_like(decision)))
     # Slopes are compared in floats, so the bound may miss by their rounding; the decision itself proves its value.
     bound = max(bound, value) if not math.isnan(bound) else bound
     scale = max(abs(bound), abs(value))
     gap = (bound - value) / scale if scale > 0 else bound - value
-    return Allocation(decision, value, value - control, cost, price, bound, gap, problem.limit - cost)
+    return Allocation(decision, value, value - control, cost, price, bound, gap, problem.limit - cost, limits)
 
 
 def check_budget(budget: float | None) -> float | None:
@@ -123,42 +155,12 @@ def check_budget(budget: float | None) -> float | None:
     return None if math.isinf(number) else number
 
 
-def _floats(table: Any, name: str) -> Table:
-    try:
-        array = np.asarray(table)
-    except ValueError:
-        raise ProblemError(f"the rows of {name} differ in length; a table (users, arms) is expected") from None
-    if array.ndim != 2:
-        raise ProblemError(f"{name} has {array.ndim} dimensions; a table (users, arms) is expected")
-    if array.dtype.kind not in "fiub":
-        raise ProblemError(f"{name} holds {array.dtype} cells; numbers are expected")
-    if array.dtype not in (np.float32, np.float64):
-        array = array.astype(np.float64)
-    bad = ~np.isfinite(array)
-    if bad.any():
-        row, column = (int(k) for k in np.argwhere(bad)[0])
-        raise ProblemError(
-            f"{name} has {int(bad.sum()):,} missing or infinite of {array.size:,} cells, the first for user {row:,}, "
-            f"arm {column} (both counted from 0); finite numbers are expected: mend the predictions or drop the users"
-        )
-    if array.size and float(np.abs(array).max()) > LARGEST:
-        raise ProblemError(
-            f"{name} has amounts up to {float(np.abs(array).max()):.3g}; at most {LARGEST:g} can be summed without "
-            "overflow: count in a larger unit"
-        )
-    return array
-
-
-def _eligible(table: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    mask = np.asarray(table)
-    if mask.shape != shape or mask.dtype != np.bool_:
-        raise ProblemError(
-            f"eligible has shape {mask.shape} and type {mask.dtype}; booleans of shape {shape} are expected"
-        )
-    nothing = ~mask.any(axis=1)
-    if nothing.any():
-        raise ProblemError(
-            f"{int(nothing.sum()):,} of {shape[0]:,} users have no eligible arm, the first is user "
-            f"{int(np.argmax(nothing)):,}; allow each at least one arm (control), or leave these users out"
-        )
-    return mask
+def _resources(tables: Mapping[str, Table], shape: tuple[int, ...]) -> dict[str, Table]:
+    checked = {}
+    for name, table in dict(tables or {}).items():
+        if name in OWN_MEASURES:
+            raise ProblemError(f"a resource is called {name!r}, which is a measure of its own; give it another name")
+        checked[name] = check_table(table, f"resource {name!r}")
+        if checked[name].shape != shape:
+            raise ProblemError(f"resource {name!r} has shape {checked[name].shape}; {shape} is expected, as value's")
+    return checked

@@ -5,10 +5,12 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.engine.money import CHUNK, exact_sum
+from allocation.engine.money import exact_sum, exact_total
+from allocation.engine.threads import PIECE
 
 amounts = st.lists(st.floats(-1e300, 1e300), max_size=30)
 
@@ -34,10 +36,12 @@ def test_what_one_large_amount_would_swallow_is_kept():
     assert exact_sum(np.array([1e300, tiny, -1e300, tiny])) == 2 * Fraction(tiny)
 
 
-def test_sums_across_chunks():
-    """Two full chunks and three more, each cell 0.1: a multiple of one float."""
-    n = 2 * CHUNK + 3
-    assert exact_sum(np.full(n, 0.1)) == n * Fraction(0.1)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_chosen_cells_across_pieces(dtype):
+    """Two full pieces and three more users, 0.1 for arm 1 and nothing for arm 0: a multiple of one float."""
+    n = 2 * PIECE + 3
+    table = np.tile(np.array([[0, 0.1]], dtype=dtype), (n, 1))
+    assert exact_total(table, np.ones(n, dtype=np.int64)) == n * Fraction(float(dtype(0.1)))
 
 
 def test_nothing_sums_to_nothing():

@@ -1,0 +1,180 @@
+"""A further constraint beside the budget (Limit), and what a decision made of it (LimitUse)."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+OWN_MEASURES = ("users", "cost", "value")
+
+
+class ProblemError(ValueError):
+    """A problem that cannot be solved as it is stated; the message names the mend."""
+
+
+@dataclass(frozen=True, eq=False)
+class Limit:
+    """A floor and a cap on what some arms use among some users.
+
+        min <= sum_{i in users} sum_{j in arms} z_ij a_ij <= max,    a = 1, cost, value, or a resource
+
+    Attributes
+    ----------
+    name : what messages and reports call it; unique in a problem.
+    measure : "users" (how many), "cost" (money), "value" (value units), or the name of a resource of the problem.
+    min, max : floor and cap in the measure's unit; None for none, at least one of them is given.
+    users : (n,) booleans, or the name of one of the problem's segments; None for everybody.
+    arms : positions or names of the arms that count; None for every arm but control.
+    """
+
+    name: str
+    measure: str = "users"
+    min: float | None = None
+    max: float | None = None
+    users: NDArray[np.bool_] | str | None = None
+    arms: Sequence[int | str] | None = None
+
+    @property
+    def low(self) -> float:
+        """The floor; minus infinity where there is none."""
+        return -math.inf if self.min is None else self.min
+
+    @property
+    def high(self) -> float:
+        """The cap; infinity where there is none."""
+        return math.inf if self.max is None else self.max
+
+
+@dataclass(frozen=True)
+class LimitUse:
+    """What a decision made of one limit; `pandas.DataFrame(allocation.limits)` shows them as a table.
+
+    Attributes
+    ----------
+    used : the amount that the decision uses, in the measure's unit; min, max : the limit's own (None for none).
+    price : extra value per extra unit of the bound (value units per unit of the measure): at least 0 for a cap, at
+        most 0 for a floor, 0 where the limit does not bind.
+    binding : "max" or "min", the side that costs value; None where the limit takes nothing away.
+    """
+
+    name: str
+    measure: str
+    used: float
+    min: float | None
+    max: float | None
+    price: float
+    binding: Literal["min", "max"] | None
+
+
+def resolve(
+    limit: Limit,
+    n: int,
+    arms: int,
+    arm_names: Sequence[str] | None,
+    segments: Mapping[str, NDArray[np.bool_]],
+    resources: Collection[str],
+) -> Limit:
+    """The limit with numbers for bounds, positions for arms and a mask (or None) for users; ProblemError if wrong."""
+    if not isinstance(limit, Limit):
+        raise ProblemError(f"limits holds {limit!r}; Limit(...) is expected")
+    if not isinstance(limit.name, str) or not limit.name:
+        raise ProblemError(f"a limit is called {limit.name!r}; a name is expected")
+    measures = (*OWN_MEASURES, *resources)
+    if limit.measure not in measures:
+        raise _unknown(limit, "measure", limit.measure, measures, "give its table to Problem(resources={...})")
+    low, high = _bound(limit, "min"), _bound(limit, "max")
+    if low is None and high is None:
+        raise ProblemError(f"limit {limit.name!r} has neither min nor max; give at least one")
+    if low is not None and high is not None and low > high:
+        raise ProblemError(f"limit {limit.name!r} has its floor {low:,} above its cap {high:,}; swap or mend them")
+    users = _mask(limit, n, segments)
+    return replace(limit, min=low, max=high, users=users, arms=_positions(limit, arms, arm_names))
+
+
+def check_segments(segments: Mapping[str, Any] | None, n: int) -> dict[str, NDArray[np.bool_]]:
+    """Named sets of users as masks (n,); raises ProblemError for another shape or type."""
+    checked = {}
+    for name, mask in (segments or {}).items():
+        array = np.asarray(mask)
+        if array.shape != (n,) or array.dtype != np.bool_:
+            raise ProblemError(
+                f"segment {name!r} has shape {array.shape} and type {array.dtype}; booleans of shape ({n:,},) are "
+                "expected, one a user"
+            )
+        checked[name] = array
+    return checked
+
+
+def _bound(limit: Limit, side: str) -> float | None:
+    amount = getattr(limit, side)
+    if amount is None:
+        return None
+    if isinstance(amount, (str, bytes, bool)) or not np.isscalar(amount):
+        raise ProblemError(f"limit {limit.name!r} has {side} {amount!r}; a number is expected, or None for none")
+    number = float(amount)
+    if math.isnan(number):
+        raise ProblemError(f"limit {limit.name!r} has {side} nan; a number is expected, or None for none")
+    if math.isinf(number):
+        if (number > 0) == (side == "max"):
+            return None
+        raise ProblemError(f"limit {limit.name!r} has {side} {number:g}, which nothing can meet; a number is expected")
+    return number
+
+
+def _mask(limit: Limit, n: int, segments: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_] | None:
+    if limit.users is None:
+        return None
+    if isinstance(limit.users, str):
+        if limit.users not in segments:
+            raise _unknown(limit, "segment", limit.users, tuple(segments), "give it to Problem(segments={...})")
+        mask = segments[limit.users]
+        called = f"segment {limit.users!r} of limit {limit.name!r}"
+    else:
+        mask = np.asarray(limit.users)
+        called = f"the users of limit {limit.name!r}"
+        if mask.shape != (n,) or mask.dtype != np.bool_:
+            raise ProblemError(
+                f"{called} have shape {mask.shape} and type {mask.dtype}; booleans of shape ({n:,},) are expected, or "
+                "the name of a segment"
+            )
+    if n and not mask.any():
+        raise ProblemError(f"{called} are nobody: the mask is False for all {n:,} users; mend it or drop the limit")
+    return mask
+
+
+def _positions(limit: Limit, arms: int, names: Sequence[str] | None) -> tuple[int, ...]:
+    if limit.arms is None:
+        return tuple(range(1, arms))
+    if isinstance(limit.arms, (str, int)):
+        raise ProblemError(f"limit {limit.name!r} has arms {limit.arms!r}; a list is expected, [{limit.arms!r}]")
+    found = []
+    for arm in limit.arms:
+        if isinstance(arm, str):
+            if names is None:
+                raise ProblemError(
+                    f"limit {limit.name!r} names the arm {arm!r}, but the problem has no names of arms; give "
+                    "Problem(arms=(...)), or the arm's position"
+                )
+            if arm not in names:
+                raise _unknown(limit, "arm", arm, names, "name one of them")
+            found.append(list(names).index(arm))
+        elif isinstance(arm, (int, np.integer)) and not isinstance(arm, bool) and 0 <= arm < arms:
+            found.append(int(arm))
+        else:
+            raise ProblemError(f"limit {limit.name!r} has the arm {arm!r}; positions from 0 to {arms - 1} are expected")
+    if not found:
+        raise ProblemError(f"limit {limit.name!r} counts no arm; name at least one, or None for all but control")
+    return tuple(sorted(set(found)))
+
+
+def _unknown(limit: Limit, what: str, got: str, known: Sequence[str], mend: str) -> ProblemError:
+    near = difflib.get_close_matches(str(got), list(known), n=1)
+    hint = f"did you mean {near[0]!r}?" if near else mend
+    listed = ", ".join(map(repr, list(known)[:12])) or "none"
+    return ProblemError(f"limit {limit.name!r} has the {what} {got!r}; known are {listed}: {hint}")

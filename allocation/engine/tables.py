@@ -1,0 +1,77 @@
+"""Tables of users by arms: taken as they are, without a copy, and checked cell by cell in one read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from allocation.engine import threads
+from allocation.engine.limit import ProblemError
+
+Table = NDArray[np.floating[Any]]
+LARGEST = 1e100  # beyond it, sums and products of amounts may leave the range of floats
+CELLS = 1 << 20  # cells a piece
+
+
+def check_table(table: Any, name: str) -> Table:
+    """The table as floats (n, K+1), float32 or float64, not copied if it is; ProblemError where a cell is no amount."""
+    try:
+        array = np.asarray(table)
+    except ValueError:
+        raise ProblemError(f"the rows of {name} differ in length; a table (users, arms) is expected") from None
+    if array.ndim != 2:
+        raise ProblemError(f"{name} has {array.ndim} dimensions; a table (users, arms) is expected")
+    if array.dtype.kind not in "fiub":
+        raise ProblemError(f"{name} holds {array.dtype} cells; numbers are expected")
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float64)
+    if _wrong_cells(array):
+        raise _diagnosis(array, name)
+    return array
+
+
+def check_eligible(table: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """The mask (n, K+1); users without any eligible arm are given control, which is to be given nothing."""
+    mask = np.asarray(table)
+    if mask.shape != shape or mask.dtype != np.bool_:
+        raise ProblemError(
+            f"eligible has shape {mask.shape} and type {mask.dtype}; booleans of shape {shape} are expected"
+        )
+    nothing = ~mask.any(axis=1)
+    if nothing.any():
+        mask = mask.copy()
+        mask[nothing, 0] = True
+    return mask
+
+
+def _wrong_cells(array: Table) -> int:
+    flat = array.ravel(order="K") if array.flags.c_contiguous or array.flags.f_contiguous else None
+    if flat is None:
+        return sum(threads.run(lambda at: int(_count_wrong(array[at[0] : at[1]].ravel())), threads.pieces(len(array))))
+    return sum(threads.run(lambda at: int(_count_wrong(flat[at[0] : at[1]])), threads.pieces(len(flat), CELLS)))
+
+
+@njit(nogil=True, cache=True)
+def _count_wrong(cells: Any) -> int:
+    wrong = 0
+    for k in range(cells.size):
+        wrong += not (abs(cells[k]) <= LARGEST)
+    return wrong
+
+
+def _diagnosis(array: Table, name: str) -> ProblemError:
+    bad = ~np.isfinite(array)
+    if not bad.any():
+        most = float(np.abs(array).max())
+        return ProblemError(
+            f"{name} has amounts up to {most:.3g}; at most {LARGEST:g} can be summed without overflow: count in a "
+            "larger unit"
+        )
+    row, column = (int(k) for k in np.argwhere(bad)[0])
+    return ProblemError(
+        f"{name} has {int(bad.sum()):,} missing or infinite of {array.size:,} cells, the first for user {row:,}, "
+        f"arm {column} (both counted from 0); finite numbers are expected: mend the predictions or drop the users"
+    )

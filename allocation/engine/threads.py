@@ -1,0 +1,41 @@
+"""Runs a kernel over pieces of the users on every core; pieces are fixed, so results never depend on the cores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+PIECE = 1 << 16  # users a piece
+
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+
+
+def pieces(n: int, size: int = PIECE) -> list[tuple[int, int]]:
+    """Where n users are cut: (first, end) of each piece, in order."""
+    return [(first, min(first + size, n)) for first in range(0, n, size)]
+
+
+def run(work: Callable[[Piece], Result], over: Iterable[Piece]) -> list[Result]:
+    """The results of `work` for each piece, in the order of the pieces; a single piece runs at once, here."""
+    todo = list(over)
+    if len(todo) < 2 or cores() == 1:
+        return [work(piece) for piece in todo]
+    return list(_pool(os.getpid(), cores()).map(work, todo))
+
+
+def cores() -> int:
+    """Cores that this process may use; EARMARK_THREADS in the environment overrules it."""
+    wished = os.environ.get("EARMARK_THREADS", "")
+    if wished.isdigit() and int(wished) > 0:
+        return int(wished)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    """One pool a process: a forked child has none of its parent's threads."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="earmark")
