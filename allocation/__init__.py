@@ -18,7 +18,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from allocation.engine.price import solve
+    from allocation.engine.solve import solve
+    from allocation.engine.frontier import Frontier, frontier
+    from allocation.engine.limit import Limit
     from allocation.engine.problem import Allocation, Problem, ProblemError
     from allocation.evaluation.evaluate import evaluate
     from allocation.policies.base import Policy
@@ -30,6 +32,8 @@ _HOME = {
     "Allocation": "allocation.engine.problem",
     "BestMix": "allocation.policies.baselines",
     "BestSingleArm": "allocation.policies.baselines",
+    "Frontier": "allocation.engine.frontier",
+    "Limit": "allocation.engine.limit",
     "Nobody": "allocation.policies.baselines",
     "OutcomeTargeting": "allocation.policies.baselines",
     "Policy": "allocation.policies.base",
@@ -38,13 +42,16 @@ _HOME = {
     "RandomArm": "allocation.policies.baselines",
     "TwoStage": "allocation.policies.two_stage",
     "evaluate": "allocation.evaluation.evaluate",
-    "solve": "allocation.engine.price",
+    "frontier": "allocation.engine.frontier",
+    "solve": "allocation.engine.solve",
 }
 
 __all__ = [
     "Allocation",
     "BestMix",
     "BestSingleArm",
+    "Frontier",
+    "Limit",
     "Nobody",
     "OutcomeTargeting",
     "Policy",
@@ -53,6 +60,7 @@ __all__ = [
     "RandomArm",
     "TwoStage",
     "evaluate",
+    "frontier",
     "solve",
 ]
 

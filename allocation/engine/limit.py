@@ -117,13 +117,15 @@ def _bound(limit: Limit, side: str) -> float | None:
         return None
     if isinstance(amount, (str, bytes, bool)) or not np.isscalar(amount):
         raise ProblemError(f"limit {limit.name!r} has {side} {amount!r}; a number is expected, or None for none")
-    number = float(amount)
+    number = float(amount)  # type: ignore[arg-type]
     if math.isnan(number):
         raise ProblemError(f"limit {limit.name!r} has {side} nan; a number is expected, or None for none")
     if math.isinf(number):
         if (number > 0) == (side == "max"):
             return None
-        raise ProblemError(f"limit {limit.name!r} has {side} {number:g}, which nothing can meet; a number is expected")
+        raise ProblemError(
+            f"limit {limit.name!r} has {side} {number:g}, which nothing can meet; a number is expected"
+        )
     return number
 
 
@@ -140,8 +142,8 @@ def _mask(limit: Limit, n: int, segments: Mapping[str, NDArray[np.bool_]]) -> ND
         called = f"the users of limit {limit.name!r}"
         if mask.shape != (n,) or mask.dtype != np.bool_:
             raise ProblemError(
-                f"{called} have shape {mask.shape} and type {mask.dtype}; booleans of shape ({n:,},) are expected, or "
-                "the name of a segment"
+                f"{called} have shape {mask.shape} and type {mask.dtype}; booleans of shape ({n:,},) are expected, "
+                "or the name of a segment"
             )
     if n and not mask.any():
         raise ProblemError(f"{called} are nobody: the mask is False for all {n:,} users; mend it or drop the limit")
@@ -167,7 +169,9 @@ def _positions(limit: Limit, arms: int, names: Sequence[str] | None) -> tuple[in
         elif isinstance(arm, (int, np.integer)) and not isinstance(arm, bool) and 0 <= arm < arms:
             found.append(int(arm))
         else:
-            raise ProblemError(f"limit {limit.name!r} has the arm {arm!r}; positions from 0 to {arms - 1} are expected")
+            raise ProblemError(
+                f"limit {limit.name!r} has the arm {arm!r}; positions from 0 to {arms - 1} are expected"
+            )
     if not found:
         raise ProblemError(f"limit {limit.name!r} counts no arm; name at least one, or None for all but control")
     return tuple(sorted(set(found)))

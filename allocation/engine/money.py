@@ -63,7 +63,7 @@ def register_total(register: NDArray[np.int64]) -> Fraction:
 def add(register: Any, amount: Any) -> None:
     """Add one finite float to a register, exactly."""
     bits = np.float64(amount).view(np.int64)
-    exponent = (bits >> 52) & 0x7FF
+    exponent: Any = (bits >> 52) & 0x7FF
     digits = bits & 0xFFFFFFFFFFFFF
     if exponent:
         digits |= 1 << 52

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from allocation.engine.hull import Hull, upper_hull
-from allocation.engine.money import amount_text, exact_sum, float_above
+from allocation.engine import threads
+from allocation.engine.bins import bracket_by_bins
+from allocation.engine.bracket import Settled, Steps, bracket, settle_users, steps_of
+from allocation.engine.greedy import fill, split, take_in_order
+from allocation.engine.kernels import TOP, can_move
+from allocation.engine.money import amount_text, exact_sum, float_above, register_total
 from allocation.engine.problem import Allocation, Problem, ProblemError, allocation_of
+from allocation.engine.tables import Tables
 
 Decision = NDArray[np.int64]
 
 
-def solve(problem: Problem) -> Allocation:
-    """Spend one budget as well as a price can, and certify the result.
+def solve_budget(problem: Problem) -> Allocation:
+    """Spend one budget as well as a price can, and certify the result; the problem's limits are not looked at.
 
     Everybody starts on the cheapest arm; the steps of all users' hulls are then taken steepest first until the
     budget is spent. The slope of the first step that does not fit is the price p, and
@@ -26,163 +33,180 @@ def solve(problem: Problem) -> Allocation:
         bound = p budget + sum_i max_j (value_ij - p cost_ij)  >=  optimum,
         bound - value <= extra value of that one step.
 
-    What is left is filled greedily: later steps that still fit, then any single change of arm that fits.
+    What is left goes to single dearer arms, the highest return first, as long as one fits; so the value never falls
+    when the budget grows. Two passes over the users: a sample brackets the price, then all whose arm is the same at
+    both ends are settled, and only the others' steps are sorted. The budget holds in exact arithmetic on the float
+    inputs. Of one user's collinear arms the nearest comes first, between users of equal return the first.
 
-    The budget holds in exact arithmetic on the float inputs. Of one user's collinear arms the nearest comes first,
-    between users of equal return the first.
     Source: methods of the multiple-choice knapsack, Kellerer, Pferschy & Pisinger 2004, chapter 11 (not quoted).
 
     Raises ProblemError when even the cheapest decision costs more than the budget.
     """
-    hull = upper_hull(problem)
-    purse = _Purse(problem, hull.base)
-    if purse.left < 0:
-        least = float_above(exact_sum(problem.cost[np.arange(problem.n_users), hull.base].astype(np.float64)))
-        raise ProblemError(
-            f"the budget {amount_text(problem.limit)} cannot be met: the cheapest arm of every user costs "
-            f"{amount_text(least)} together; raise the budget to that, allow a cheaper arm, or leave users out"
-        )
-    order = np.argsort(-hull.slope, kind="stable")
-    taken = _take_prefix(purse, hull, order)
-    price = float(hull.slope[order[taken]]) if taken < len(order) else 0.0
-    bound = _linear_bound(purse, hull, order, taken)
-    _fill_with_steps(purse, hull, order[taken:])
-    _fill_with_changes(purse)
-    return allocation_of(problem, purse.decision, price, bound)
+    users = Tables(problem.value, problem.cost, problem.eligible)
+    for low, high in _brackets(users, problem.limit):
+        opened = _open(users, problem.limit, low, high)
+        if opened.left < 0 and high == TOP:
+            raise _too_little(problem, opened)
+        below = opened.taken == len(opened.order) and low > 0
+        if opened.left >= 0 and not below:
+            break
+    return _finish(problem, users, opened, low)
 
 
 def margins(problem: Problem, allocation: Allocation) -> NDArray[np.float64]:
     """How clearly each user's arm wins: its score minus the best other arm's score at the price, (n,), value units.
 
     The score is value - price cost. A user at the price itself has 0; below 0 are only those few at the budget's edge
-    who got another arm because the money ran out. Infinite where the user has no other eligible arm.
+    who got another arm because the money ran out. Infinite where the user has no other eligible arm. Prices of limits
+    are not in it.
     """
-    score = problem.value.astype(np.float64) - allocation.price * problem.cost.astype(np.float64)
-    if problem.eligible is not None:
-        score[~problem.eligible] = -np.inf
-    rows = np.arange(problem.n_users)
-    own = score[rows, allocation.decision]
-    score[rows, allocation.decision] = -np.inf
-    return np.asarray(own - score.max(axis=1))
+    margin = np.empty(problem.n_users)
+
+    def piece(at: tuple[int, int]) -> None:
+        part = slice(*at)
+        eligible = None if problem.eligible is None else problem.eligible[part]
+        _margins(problem.value[part], problem.cost[part], eligible, allocation.decision[part], price, margin[part])
+
+    price = float(allocation.price)
+    threads.run(piece, threads.pieces(problem.n_users))
+    return margin
 
 
-class _Purse:
-    """A decision in the making and the exact money left, changed together so that they cannot disagree."""
-
-    def __init__(self, problem: Problem, decision: Decision) -> None:
-        self.problem = problem
-        self.limited = math.isfinite(problem.limit)
-        self.decision = decision.copy()
-        self.count()
-
-    def count(self) -> None:
-        """Recount the money left from the whole decision, exactly."""
-        left = Fraction(0)
-        if self.limited:
-            spent = self.problem.cost[np.arange(len(self.decision)), self.decision].astype(np.float64)
-            left = Fraction(self.problem.limit) - exact_sum(spent)
-        self.set_left(left)
-
-    def set_left(self, left: Fraction) -> None:
-        """Note the exact money left, and a float just above it for quick comparisons (infinite without a budget)."""
-        self.left = left
-        self.about_left = float(left) * (1 + 1e-9) if self.limited else math.inf
-
-    def affordable(self, extra_cost: Any) -> Any:
-        """Whether an amount, or each of an array, may fit, with room for rounding; `change` has the last word."""
-        return extra_cost <= self.about_left
-
-    def change(self, user: int, arm: int) -> bool:
-        """Move one user to an arm if the exact extra cost fits."""
-        cost = self.problem.cost
-        extra = Fraction(float(cost[user, arm])) - Fraction(float(cost[user, self.decision[user]]))
-        if self.limited and extra > self.left:
-            return False
-        self.decision[user] = arm
-        self.set_left(self.left - extra)
-        return True
-
-
-def _take_prefix(purse: _Purse, hull: Hull, order: NDArray[np.int64]) -> int:
-    """Take the longest run of steps that fits, and say how many; sums in floats first, then corrected exactly."""
-    if not purse.limited:
-        count = len(order)
-    else:
-        count = int(np.searchsorted(np.cumsum(hull.extra_cost[order]), float(purse.left), side="right"))
-    # Each user's steps stand in order, and the last assignment to a user wins.
-    purse.decision[hull.user[order[:count]]] = hull.arm[order[:count]]
-    purse.count()
-    while purse.limited and purse.left < 0:
-        count -= 1
-        step = order[count]
-        user = hull.user[step]
-        has_earlier = step > 0 and hull.user[step - 1] == user
-        purse.change(int(user), int(hull.arm[step - 1] if has_earlier else hull.base[user]))
-    while count < len(order) and purse.change(int(hull.user[order[count]]), int(hull.arm[order[count]])):
-        count += 1
-    return count
-
-
-def _fill_with_steps(purse: _Purse, hull: Hull, rest: NDArray[np.int64]) -> None:
-    """Spend what is left on later hull steps in order; a step that does not fit bars its user's later ones."""
-    if not purse.limited:
+def _brackets(users: Tables, budget: float) -> Iterator[tuple[float, float]]:
+    """Prices that hold the budget's between them: probably, but for rounding, and for certain."""
+    if math.isinf(budget):
+        yield 0.0, 0.0
         return
-    barred = np.zeros(len(purse.decision), dtype=bool)
-    for k in _worth_trying(purse, hull.extra_cost[rest]):
-        user = int(hull.user[rest[k]])
-        if not barred[user]:
-            # Where the step before was too dear to be tried, or was refused, this one has nothing to stand on.
-            follows = hull.arm[rest[k] - 1] if rest[k] and hull.user[rest[k] - 1] == user else hull.base[user]
-            barred[user] = purse.decision[user] != follows or not purse.change(user, int(hull.arm[rest[k]]))
+    yield bracket(users, budget)
+    yield bracket_by_bins(users, budget)
+    yield 0.0, TOP
 
 
-def _fill_with_changes(purse: _Purse) -> None:
-    """Spend what is left on single changes of arm, on the hull or not, the largest gain first (then the cheaper)."""
-    problem = purse.problem
-    rows = np.arange(problem.n_users)
-    changed = True
-    while changed:
-        changed = False
-        own_value = problem.value[rows, purse.decision].astype(np.float64)
-        own_cost = problem.cost[rows, purse.decision].astype(np.float64)
-        gain = problem.value - own_value[:, None]
-        extra = problem.cost - own_cost[:, None]
-        open_to = (gain > 0) & purse.affordable(extra)
-        if problem.eligible is not None:
-            open_to &= problem.eligible
-        users, arms = np.nonzero(open_to)
-        order = np.lexsort((arms, users, extra[users, arms], -gain[users, arms]))
-        users, arms = users[order], arms[order]
-        moved = np.zeros(problem.n_users, dtype=bool)
-        for k in _worth_trying(purse, extra[users, arms]):
-            if not moved[users[k]] and purse.change(int(users[k]), int(arms[k])):
-                moved[users[k]] = changed = True
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """A budget spent on steps between two prices: those taken and the exact money left (below 0: too much)."""
+
+    settled: Settled
+    steps: Steps
+    order: NDArray[np.int64]
+    own: Decision
+    taken: int
+    left: Fraction
 
 
-def _worth_trying(purse: _Purse, extra_cost: NDArray[np.float64]) -> Iterator[int]:
-    """Positions, in order, of the amounts that may fit the money then left; ends when none of the rest can."""
-    candidates = np.flatnonzero(purse.affordable(extra_cost))
-    amounts = extra_cost[candidates]
-    least_to_come = np.minimum.accumulate(amounts[::-1])[::-1]
-    for k, amount, least in zip(candidates.tolist(), amounts.tolist(), least_to_come.tolist(), strict=True):
-        if not purse.affordable(least):
-            return
-        if purse.affordable(amount):
-            yield k
+def _open(users: Tables, budget: float, low: float, high: float) -> _Opened:
+    """Settle the users whose arm is the same between the prices, and take the others' steps while they fit."""
+    settled = settle_users(users, low, high)
+    steps = steps_of(users, settled.rows, low, high)
+    order = steps.by_slope()
+    if not math.isfinite(budget):
+        return _Opened(settled, steps, order, steps.base, len(order), Fraction(0))
+    left = Fraction(budget) - register_total(settled.sums[1]) - _exact(users.cost, settled.rows, steps.base)
+    if left < 0:
+        return _Opened(settled, steps, order, steps.base, 0, left)
+
+    def take(own: Decision, money: Fraction) -> int:
+        return int(take_in_order(users.cost, settled.rows, order, steps.step, own, *split(money))[0])
+
+    taken, own, left = _within(users.cost, settled.rows, steps.base, left, take)
+    return _Opened(settled, steps, order, own, taken, left)
 
 
-def _linear_bound(purse: _Purse, hull: Hull, order: NDArray[np.int64], taken: int) -> float:
-    """The optimum when users may be split: the value so far plus the fitting fraction of the next step, value units.
+def _finish(problem: Problem, users: Tables, opened: _Opened, low: float) -> Allocation:
+    """Bound, greedy filling and totals of a budget whose price lies among the opened steps."""
+    rows, own, left = opened.settled.rows, opened.own, opened.left
+    value = register_total(opened.settled.sums[0]) + _exact(users.value, rows, own)
+    bound, price = value, 0.0
+    if opened.taken < len(opened.order):
+        step = opened.order[opened.taken]
+        (row, arm), price = opened.steps.step[step].tolist(), float(opened.steps.amount[step, 2])
+        extra = [_cell(table, rows[row], arm) - _cell(table, rows[row], own[row]) for table in users[:2]]
+        # Equals the dual at the price, without the rounding of price times cost.
+        bound += extra[0] * left / extra[1]
+        own, left = _fill(users, rows, own, left, floor=low)
+    decision = opened.settled.decision
+    decision[rows] = own
+    value = register_total(opened.settled.sums[0]) + _exact(users.value, rows, own)
+    if low > 0 and left > 0:  # below `low` anybody may have an arm that still fits
+        movers = _movers(users, decision, float_above(left))
+        before = decision[movers]
+        after, left = _fill(users, movers, before, left, floor=0.0)
+        decision[movers] = after
+        value += _exact(users.value, movers, after) - _exact(users.value, movers, before)
+    if math.isfinite(problem.limit):
+        cost = Fraction(problem.limit) - left
+    else:
+        cost = register_total(opened.settled.sums[1]) + _exact(users.cost, rows, own)
+    control = register_total(opened.settled.sums[2]) + _exact(users.value, rows, np.zeros_like(own))
+    return allocation_of(problem, decision, price, float_above(bound), totals=(value, cost, control))
 
-    It equals the dual p budget + sum_i max_j (value_ij - p cost_ij) at the price p of that step, without the
-    rounding of p cost where p is huge; summed exactly and rounded upwards.
+
+def _fill(
+    users: Tables, rows: NDArray[np.int64], own: Decision, left: Fraction, floor: float
+) -> tuple[Decision, Fraction]:
+    def spend(chosen: Decision, money: Fraction) -> int:
+        fill(*users, rows, chosen, *split(money), floor)
+        return 0
+
+    return _within(users.cost, rows, own, left, spend)[1:]
+
+
+def _within(
+    cost: NDArray[np.floating[Any]],
+    rows: NDArray[np.int64],
+    own: Decision,
+    left: Fraction,
+    spend: Callable[[Decision, Fraction], int],
+) -> tuple[int, Decision, Fraction]:
+    """What `spend` returns, the decision of `rows` that it leaves and the exact money left, which is never below 0.
+
+    `spend` counts in pairs of floats; only where amounts differ by more than 106 binary digits may it spend too much,
+    and is then asked again with that much less.
     """
-    value, cost = purse.problem.value, purse.problem.cost
-    bound = exact_sum(value[np.arange(len(purse.decision)), purse.decision].astype(np.float64))
-    if taken < len(order):
-        user, arm = hull.user[order[taken]], hull.arm[order[taken]]
-        own = purse.decision[user]
-        extra_value = Fraction(float(value[user, arm])) - Fraction(float(value[user, own]))
-        extra_cost = Fraction(float(cost[user, arm])) - Fraction(float(cost[user, own]))
-        bound += extra_value * purse.left / extra_cost
-    return float_above(bound)
+    reserve = Fraction(0)
+    before = _exact(cost, rows, own)
+    while True:
+        chosen = own.copy()
+        answer = spend(chosen, left - reserve)
+        rest = left - (_exact(cost, rows, chosen) - before)
+        if rest >= 0:
+            return answer, chosen, rest
+        reserve -= rest
+
+
+def _movers(users: Tables, decision: Decision, money: float) -> NDArray[np.int64]:
+    """The users, in order, who have a more valuable arm for at most `money` more."""
+
+    def piece(at: tuple[int, int]) -> NDArray[np.int64]:
+        first, end = at
+        found = np.empty(end - first, dtype=np.int64)
+        return found[: can_move(*users, first, decision[first:end], money, found)].copy()
+
+    return np.concatenate(threads.run(piece, threads.pieces(len(decision))))
+
+
+def _too_little(problem: Problem, opened: _Opened) -> ProblemError:
+    least = float_above(Fraction(problem.limit) - opened.left)
+    return ProblemError(
+        f"the budget {amount_text(problem.limit)} cannot be met: the cheapest arm of every user costs "
+        f"{amount_text(least)} together; raise the budget to that, allow a cheaper arm, or leave users out"
+    )
+
+
+def _exact(table: NDArray[np.floating[Any]], rows: NDArray[np.int64], decision: Decision) -> Fraction:
+    return exact_sum(table[rows, decision].astype(np.float64))
+
+
+def _cell(table: NDArray[np.floating[Any]], row: int, arm: int) -> Fraction:
+    return Fraction(float(table[row, arm]))
+
+
+@njit(nogil=True, cache=True)
+def _margins(value: Any, cost: Any, eligible: Any, decision: Any, price: float, margin: Any) -> None:
+    for i in range(len(decision)):
+        own = value[i, decision[i]] - price * np.float64(cost[i, decision[i]])
+        best = -np.inf
+        for j in range(value.shape[1]):
+            if j != decision[i] and (eligible is None or eligible[i, j]):
+                best = max(best, value[i, j] - price * np.float64(cost[i, j]))
+        margin[i] = own - best

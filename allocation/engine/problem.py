@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ class Problem:
         if self.arms is not None and len(self.arms) != shape[1]:
             raise ProblemError(f"arms has {len(self.arms)} names; the tables have {shape[1]} columns")
         segments = check_segments(self.segments, shape[0])
-        limits = [resolve(limit, *shape, self.arms, segments, self.resources) for limit in self.limits]
+        limits = [resolve(limit, shape[0], shape[1], self.arms, segments, self.resources) for limit in self.limits]
         names = [limit.name for limit in limits]
         for name in names:
             if names.count(name) > 1:
@@ -126,11 +127,20 @@ def allocation_of(
     price: float = math.nan,
     bound: float = math.nan,
     limits: tuple[LimitUse, ...] = (),
+    totals: tuple[Fraction, Fraction, Fraction] | None = None,
 ) -> Allocation:
-    """Totals and certificate of a decision; sums are correctly rounded, so they do not depend on the order."""
-    value = float(exact_total(problem.value, decision))
-    cost = float(exact_total(problem.cost, decision))
-    control = float(exact_total(problem.value, np.zeros_like(decision)))
+    """Totals and certificate of a decision; sums are correctly rounded, so they do not depend on the order.
+
+    totals : the exact value, cost and value of everybody on control, where they are already known.
+    """
+    if totals is None:
+        nobody = np.zeros_like(decision)
+        totals = (
+            exact_total(problem.value, decision),
+            exact_total(problem.cost, decision),
+            exact_total(problem.value, nobody),
+        )
+    value, cost, control = map(float, totals)
     # Slopes are compared in floats, so the bound may miss by their rounding; the decision itself proves its value.
     bound = max(bound, value) if not math.isnan(bound) else bound
     scale = max(abs(bound), abs(value))

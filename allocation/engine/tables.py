@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -16,8 +16,21 @@ LARGEST = 1e100  # beyond it, sums and products of amounts may leave the range o
 CELLS = 1 << 20  # cells a piece
 
 
+class Tables(NamedTuple):
+    """The users to decide for: value and cost (n, K+1), and which arms are eligible or None for all."""
+
+    value: Table
+    cost: Table
+    eligible: NDArray[np.bool_] | None
+
+    def of(self, rows: NDArray[np.int64]) -> Tables:
+        """A copy of some users' rows."""
+        mask = None if self.eligible is None else self.eligible[rows]
+        return Tables(self.value[rows], self.cost[rows], mask)
+
+
 def check_table(table: Any, name: str) -> Table:
-    """The table as floats (n, K+1), float32 or float64, not copied if it is; ProblemError where a cell is no amount."""
+    """The table as floats (n, K+1), float32 or float64, not copied; ProblemError where a cell is no amount."""
     try:
         array = np.asarray(table)
     except ValueError:
@@ -50,7 +63,9 @@ def check_eligible(table: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
 def _wrong_cells(array: Table) -> int:
     flat = array.ravel(order="K") if array.flags.c_contiguous or array.flags.f_contiguous else None
     if flat is None:
-        return sum(threads.run(lambda at: int(_count_wrong(array[at[0] : at[1]].ravel())), threads.pieces(len(array))))
+        return sum(
+            threads.run(lambda at: int(_count_wrong(array[at[0] : at[1]].ravel())), threads.pieces(len(array)))
+        )
     return sum(threads.run(lambda at: int(_count_wrong(flat[at[0] : at[1]])), threads.pieces(len(flat), CELLS)))
 
 

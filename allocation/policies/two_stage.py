@@ -9,7 +9,7 @@ from typing import Any, Self
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from allocation.engine.price import solve
+from allocation.engine.solve import solve
 from allocation.engine.problem import Allocation, Problem
 from allocation.policies.base import Users
 from uplift.campaign import Campaign

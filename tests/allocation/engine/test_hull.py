@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 
 from allocation import Problem
-from allocation.engine.hull import upper_hull
+from allocation.engine.bracket import steps_of
+from allocation.engine.kernels import TOP
+from allocation.engine.tables import Tables
 from tests.oracles import concave_envelope
 from tests.strategies import FAMILIES, problems, random_problem
 
 
-def steps_of(hull, user):
+def upper_hull(problem):
+    """All hull steps of all users, with names."""
+    users = Tables(problem.value, problem.cost, problem.eligible)
+    steps = steps_of(users, np.arange(problem.n_users), 0.0, TOP)
+    return SimpleNamespace(
+        base=steps.base,
+        user=steps.step[:, 0],
+        arm=steps.step[:, 1],
+        extra_cost=steps.amount[:, 0],
+        extra_value=steps.amount[:, 1],
+        slope=steps.amount[:, 2],
+    )
+
+
+def climbed(hull, user):
     """The user's steps in order: rows of (arm, extra cost, extra value, slope)."""
     own = hull.user == user
     return list(zip(hull.arm[own], hull.extra_cost[own], hull.extra_value[own], hull.slope[own], strict=True))
@@ -31,13 +48,13 @@ def test_a_worked_example():
     """(0,0) (1,3) (2,4) (3,4.5) (4,7): arm 3 lies below the line from (2,4) to (4,7); returns 3, then 1.5, not 1."""
     hull = upper_hull(Problem([[0, 3, 4, 4.5, 7]], [[0, 1, 2, 3, 4.0]]))
     assert hull.base.tolist() == [0]
-    assert steps_of(hull, 0) == [(1, 1, 3, 3), (4, 3, 4, 4 / 3)]
+    assert climbed(hull, 0) == [(1, 1, 3, 3), (4, 3, 4, 4 / 3)]
 
 
 def test_collinear_arms_are_separate_steps():
     """(0,0) (1,2) (2,4) (3,6) on one line: three steps of 1, not one of 3."""
     hull = upper_hull(Problem([[0, 6, 2, 4.0]], [[0, 3, 1, 2.0]]))
-    assert [arm for arm, *_ in steps_of(hull, 0)] == [2, 3, 1]
+    assert [arm for arm, *_ in climbed(hull, 0)] == [2, 3, 1]
     assert hull.slope.tolist() == [2, 2, 2]
 
 
@@ -64,7 +81,7 @@ def test_ineligible_arms_are_neither_base_nor_step():
     problem = Problem([[0.0, 9, 3, 4]], [[0.0, 1, 2, 4]], None, np.array([[False, False, True, True]]))
     hull = upper_hull(problem)
     assert hull.base.tolist() == [2]
-    assert steps_of(hull, 0) == [(3, 2, 1, 0.5)]
+    assert climbed(hull, 0) == [(3, 2, 1, 0.5)]
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (4, 1)])
@@ -81,7 +98,7 @@ def test_steps_climb_from_the_base_with_falling_returns(problem):
     assert (np.diff(hull.user) >= 0).all()
     for user in range(problem.n_users):
         at, last = hull.base[user], np.inf
-        for arm, extra_cost, extra_value, slope in steps_of(hull, user):
+        for arm, extra_cost, extra_value, slope in climbed(hull, user):
             assert extra_cost == problem.cost[user, arm] - problem.cost[user, at]
             assert extra_value == problem.value[user, arm] - problem.value[user, at]
             assert slope <= last
@@ -121,7 +138,7 @@ def test_the_hull_is_the_concave_envelope_exactly(family):
         for cost, _ in eligible_points(problem, user):
             left = Fraction(cost) - Fraction(problem.cost[user, base])
             walked = Fraction(problem.value[user, base])
-            for _, extra_cost, extra_value, _ in steps_of(hull, user):
+            for _, extra_cost, extra_value, _ in climbed(hull, user):
                 part = min(left, Fraction(extra_cost))
                 walked += part * Fraction(extra_value) / Fraction(extra_cost)
                 left -= part

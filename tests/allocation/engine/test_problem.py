@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from allocation import Problem, ProblemError
+from allocation import Problem, ProblemError, solve
 from allocation.engine.problem import allocation_of, check_budget
 
 two = np.zeros((2, 2))
@@ -31,10 +31,6 @@ two = np.zeros((2, 2))
         ((two, two, [1, 2]), r"budget is \[1, 2\]; a number is expected"),
         ((two, two, 1, [True, True]), r"eligible has shape \(2,\) and type bool; booleans of shape \(2, 2\)"),
         ((two, two, 1, np.ones((2, 2))), r"eligible has shape \(2, 2\) and type float64; booleans"),
-        (
-            (np.zeros((3, 2)), np.zeros((3, 2)), 1, np.array([[1, 0], [0, 0], [0, 0]], dtype=bool)),
-            r"2 of 3 users have no eligible arm, the first is user 1; allow each at least one arm",
-        ),
     ],
 )
 def test_refused_with_the_mend(arguments, message):
@@ -106,3 +102,13 @@ def test_gap_of_losses_is_a_share_of_the_larger_loss():
     """Value -10 against a bound of -8: 2 / 10."""
     totals = allocation_of(Problem([[-10.0]], [[0.0]]), np.array([0]), price=0.0, bound=-8.0)
     assert totals.gap == 0.2
+
+
+def test_who_may_get_nothing_stays_on_control():
+    """User 1 has no eligible arm at all: control, although the mask excludes it; the caller's mask is left alone."""
+    mask = np.array([[True, True], [False, False]])
+    solved = solve(Problem([[0.0, 1], [0, 1]], [[0.0, 1], [0, 1]], 5.0, mask))
+    assert (solved.decision.tolist(), solved.value) == ([1, 0], 1)
+    assert not mask[1].any()
+    everybody = solve(Problem([[0.0, 1], [2, 1]], [[0.0, 1], [0, 1]], 5.0, np.zeros((2, 2), dtype=bool)))
+    assert (everybody.decision.tolist(), everybody.value, everybody.bound) == ([0, 0], 2, 2)

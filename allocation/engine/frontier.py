@@ -1,0 +1,229 @@
+"""The frontier: the best value for every budget at once, with the price at each."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from allocation.engine.bands import Replicates, add_replicates, replicate
+from allocation.engine.bins import Heap, add_heaps, heap_steps
+from allocation.engine.path import Path, exact_path, merge_paths
+from allocation.engine.problem import Problem, ProblemError
+from allocation.engine.tables import Table, Tables
+
+OCTAVES = 16  # doublings of the return over which users' steps typically spread
+
+
+def frontier(
+    value: Table,
+    cost: Table,
+    *,
+    eligible: NDArray[np.bool_] | None = None,
+    knots: int | None = None,
+    replicates: int = 0,
+    seed: int = 0,
+    first_user: int = 0,
+) -> Frontier:
+    """The best value of every budget: all steps of all users' hulls, steepest first.
+
+        F(B) = min_{p >= 0}  p B + sum_i max_j (value_ij - p cost_ij)
+
+    Parameters
+    ----------
+    value, cost, eligible : as in `Problem`: (n, K+1), value units and money.
+    knots : None keeps every step (exact everywhere; 36 bytes a step). A number, such as 8,000, heaps steps of nearly
+        equal return, so that at most so many knots remain: exact at each, a chord between two, in one pass.
+        Bins are never wider than a doubling of the return, so very few knots cannot be had.
+    replicates : how many times the users are resampled for `band` and `difference`; 0 for none. Needs `knots`
+        (8,000 if None).
+    seed : of the resampling; frontiers with the same seed and users are resampled alike.
+    first_user : position of the first of these users, where they are a piece of more and will be merged.
+
+    It is the linear relaxation: at a budget between two knots one user is shared between two arms, so no decision
+    is worth more, and the best is worth at most that one step less. Value and cost are taken as given: bands tell
+    how the frontier varies with the users, not how wrong the predictions are.
+
+    Raises ProblemError for tables that are no problem.
+
+    >>> f = frontier(np.array([[0.0, 5.0], [0.0, 2.0]]), np.array([[0.0, 2.0], [0.0, 1.0]]))
+    >>> f.budget.tolist(), f.value.tolist(), f.price.tolist()
+    ([0.0, 2.0, 3.0], [0.0, 5.0, 7.0], [2.5, 2.0, 0.0])
+    >>> f.at(1.0)
+    (2.5, 2.5)
+    """
+    problem = Problem(value, cost, eligible=eligible)
+    if knots is not None and (isinstance(knots, bool) or int(knots) != knots or knots < 2):
+        raise ProblemError(f"knots is {knots!r}; a whole number of at least 2 is expected, or None for every step")
+    if replicates < 0:
+        raise ProblemError(f"replicates is {replicates}; 0 or more is expected")
+    users = Tables(problem.value, problem.cost, problem.eligible)
+    if replicates and knots is None:
+        knots = 8_000
+    steps = exact_path(users) if knots is None else _at_most(heap_steps(users, _digits(knots)), knots)
+    sampled = replicate(users, replicates, seed, first_user) if replicates else None
+    return Frontier(steps, problem.n_users, knots, sampled)
+
+
+@dataclass(frozen=True, eq=False)
+class Frontier:
+    """The best value for every budget; made by `frontier` and `merge`.
+
+    Attributes
+    ----------
+    budget, value : (k,) knots, money and value units, both rising; the first is everybody on the cheapest arm.
+    price : (k,) value per unit of money just above each knot, never rising; 0 at the last, where all is bought.
+    n_users : n.
+    """
+
+    steps: Path | Heap
+    n_users: int
+    knots: int | None
+    replicates: Replicates | None = None
+
+    @cached_property
+    def budget(self) -> NDArray[np.float64]:
+        """Money at each knot."""
+        return _reached(self.steps.start[0], self.steps.cost)
+
+    @cached_property
+    def value(self) -> NDArray[np.float64]:
+        """Value at each knot."""
+        return _reached(self.steps.start[1], self.steps.value)
+
+    @cached_property
+    def price(self) -> NDArray[np.float64]:
+        """Value per unit of money just above each knot."""
+        with np.errstate(over="ignore"):
+            chord = self.steps.slope if isinstance(self.steps, Path) else self.steps.value / self.steps.cost
+        return np.append(np.minimum.accumulate(chord), 0.0)
+
+    def at(self, budget: ArrayLike) -> Any:
+        """Value and price at a budget: two floats, or two arrays (b,) for budgets (b,).
+
+        Below the cheapest decision (budgets may be negative where costs are) the value is -inf and the price inf;
+        beyond the last knot the value stays and the price is 0.
+        """
+        wanted = _budgets(budget)
+        knot = np.searchsorted(self.budget, wanted, side="right") - 1
+        at = np.maximum(knot, 0)
+        spare = np.where(at < len(self.budget) - 1, wanted - self.budget[at], 0.0)
+        value = np.where(knot < 0, -np.inf, self.value[at] + self.price[at] * spare)
+        price = np.where(knot < 0, np.inf, self.price[at])
+        return (value, price) if np.ndim(budget) else (float(value[0]), float(price[0]))
+
+    def arm_mix(self, budget: ArrayLike) -> NDArray[np.float64]:
+        """Share of the users on each arm at a budget: (K+1,), or (b, K+1) for budgets (b,); NaN below the cheapest.
+
+        Between two knots the users on the way are counted in proportion.
+        """
+        wanted = _budgets(budget)
+        mix = np.full((len(wanted), len(self.steps.users)), np.nan)
+        for row, money in enumerate(wanted):
+            knot = int(np.searchsorted(self.budget, money, side="right")) - 1
+            if knot >= 0 and self.n_users:
+                share = 0.0
+                if knot < len(self.budget) - 1:
+                    share = (money - self.budget[knot]) / (self.budget[knot + 1] - self.budget[knot])
+                users = self.steps.users + self._moved(0, knot) + share * self._moved(knot, knot + 1)
+                mix[row] = users / self.n_users
+        return mix if np.ndim(budget) else mix[0]
+
+    def merge(self, other: Frontier) -> Frontier:
+        """The frontier of both sets of users under one budget; both exact, or both with knots."""
+        if len(self.steps.users) != len(other.steps.users):
+            raise ProblemError(
+                f"one frontier has {len(self.steps.users)} arms and the other {len(other.steps.users)}; the "
+                "same arms are expected"
+            )
+        n = self.n_users + other.n_users
+        if isinstance(self.steps, Path) and isinstance(other.steps, Path):
+            return Frontier(merge_paths([self.steps, other.steps]), n, None)
+        if isinstance(self.steps, Path) or isinstance(other.steps, Path):
+            raise ProblemError("one frontier is exact and the other has knots; make both with the same knots=")
+        knots = min(k for k in (self.knots, other.knots) if k is not None)
+        heap = add_heaps([self.steps, other.steps], min(self.steps.digits, other.steps.digits))
+        return Frontier(_at_most(heap, knots), n, knots, _both(self.replicates, other.replicates))
+
+    def band(self, budget: ArrayLike, level: float = 0.95) -> Any:
+        """(low, high) that holds the value at a budget for other users of the same kind, with confidence `level`.
+
+        Percentiles of the replicates' distance from their own frontier, around this one's value. Two floats, or two
+        arrays (b,). It misleads where a handful of users carries most of the value.
+        """
+        value, _ = self.at(_budgets(budget))
+        low, high = _quantiles(self._spread(budget), level)
+        return _shaped(budget, value + low, value + high)
+
+    def difference(self, other: Frontier, budget: ArrayLike, level: float = 0.95) -> Any:
+        """How much more this frontier is worth than the other at a budget: (difference, low, high), value units.
+
+        Both must stem from the same users in the same order and the same seed: then they are resampled alike, and
+        what both share cancels.
+        """
+        if self.replicates is None or other.replicates is None or self.replicates.seed != other.replicates.seed:
+            raise ProblemError("the frontiers were not resampled alike; give both the same replicates= and seed=")
+        if self.n_users != other.n_users or len(self.replicates.weight) != len(other.replicates.weight):
+            raise ProblemError("the frontiers differ in users or replicates; a paired difference needs the same ones")
+        wanted = _budgets(budget)
+        gain = self.at(wanted)[0] - other.at(wanted)[0]
+        low, high = _quantiles(self._spread(budget) - other._spread(budget), level)
+        return _shaped(budget, gain, gain + low, gain + high)
+
+    def _spread(self, budget: ArrayLike) -> NDArray[np.float64]:
+        """Each replicate's value minus that of everybody once, (R, budgets)."""
+        if self.replicates is None:
+            raise ProblemError("the frontier has no replicates; make it with frontier(..., replicates=200)")
+        reached = self.replicates.value_at(_budgets(budget))
+        return np.asarray(reached[:-1] - reached[-1])
+
+    def _moved(self, first: int, end: int) -> NDArray[np.int64]:
+        """How many users more each arm has after steps first, ..., end - 1."""
+        moves = self.steps.moves[first:end]
+        if isinstance(self.steps, Heap):
+            return np.asarray(moves.sum(axis=0))
+        arms = len(self.steps.users)
+        return np.bincount(moves[:, 1], minlength=arms) - np.bincount(moves[:, 0], minlength=arms)
+
+
+def _digits(knots: int) -> int:
+    return min(12, max(0, int(math.log2(knots / OCTAVES) + 0.5)))
+
+
+def _at_most(heap: Heap, knots: int) -> Heap:
+    """The heap in bins so coarse that no more than `knots` knots remain."""
+    while len(heap.key) >= knots and heap.digits > 0:
+        heap = heap.coarser(heap.digits - 1)
+    return heap
+
+
+def _both(one: Replicates | None, other: Replicates | None) -> Replicates | None:
+    if one is None or other is None or one.seed != other.seed or len(one.weight) != len(other.weight):
+        return None
+    return add_replicates([one, other])
+
+
+def _reached(start: float, added: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(start + np.concatenate([[0.0], np.cumsum(added)]))
+
+
+def _budgets(budget: ArrayLike) -> NDArray[np.float64]:
+    wanted = np.atleast_1d(np.asarray(budget, dtype=np.float64))
+    if np.isnan(wanted).any():
+        raise ProblemError("a budget is nan; numbers are expected, in the unit of cost")
+    return wanted
+
+
+def _quantiles(spread: NDArray[np.float64], level: float) -> NDArray[np.float64]:
+    if not 0 < level < 1:
+        raise ProblemError(f"level is {level}; a number between 0 and 1 is expected, such as 0.95")
+    tail = (1 - level) / 2
+    return np.asarray(np.nanquantile(spread, [tail, 1 - tail], axis=0))
+
+
+def _shaped(budget: ArrayLike, *answers: NDArray[np.float64]) -> Any:
+    return answers if np.ndim(budget) else tuple(float(answer[0]) for answer in answers)
