@@ -74,13 +74,21 @@ def assert_one_step(problem: Problem, allocation: Allocation) -> None:
 def assert_ordered_in_budget(problem: Problem, solve: Solve, budgets: list[float]) -> None:
     """More budget: the bound never falls, the price never rises, the value falls by at most one step.
 
-    The value itself may fall: it is the greedy one, and only bound - step <= value <= bound is promised of it.
+    This much holds of any rule that stays within a step of the bound; for more, `assert_value_never_falls`.
     """
     solved = [solve(replace(problem, budget=budget)) for budget in sorted(budgets)]
     for less, more in pairwise(solved):
         assert more.bound >= less.bound - tolerance(problem)
         assert more.price <= less.price
         assert more.value >= less.value - largest_step(problem) - tolerance(problem)
+
+
+def assert_value_never_falls(problem: Problem, solve: Solve, budgets: list[float]) -> None:
+    """More budget never buys less, in exact sums: filling in order of return takes every change it took with less."""
+    solved = [solve(replace(problem, budget=budget)) for budget in sorted(budgets)]
+    values = [exact_total(problem.value, allocation.decision) for allocation in solved]
+    for less, more in pairwise(values):
+        assert more >= less - Fraction(tolerance(problem))
 
 
 def assert_price_is_the_return_on_money(problem: Problem, solve: Solve, other: float) -> None:

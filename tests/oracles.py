@@ -23,87 +23,101 @@ class Bracket(NamedTuple):
     bound: float
 
 
-def brute_force(value, cost, budget, eligible=None) -> Fraction:
-    """Optimum value by enumerating all (K+1)^n decisions, exactly; raises ValueError when none is within the budget.
+class Row(NamedTuple):
+    """A constraint low <= sum of the chosen cells <= high; `amounts` (n, K+1) is zero where nothing counts."""
+
+    name: str
+    amounts: np.ndarray
+    low: float
+    high: float
+
+
+def brute_force(value, cost, budget, eligible=None, rows=()) -> Fraction:
+    """Optimum value by enumerating all (K+1)^n decisions, exactly; raises ValueError when none keeps every row.
 
     Floats are dyadic, so that over a common denominator all sums are whole numbers and no rounding takes place.
+    Beginnings of a decision that no ending can bring within a row are dropped.
     """
-    values, value_unit = _whole(value)
-    costs, cost_unit = _whole(cost)
-    totals = [(0, 0)]
-    for i in range(len(values)):
-        moves = [(costs[i][j], values[i][j]) for j in _open_arms(value, eligible, i)]
-        totals = [(c + extra, v + gain) for c, v in totals for extra, gain in moves]
-    within = math.inf if budget is None or math.isinf(budget) else Fraction(float(budget)) * cost_unit
-    feasible = [v for c, v in totals if c <= within]
-    if not feasible:
-        raise ValueError("no decision is within the budget")
-    return Fraction(max(feasible), value_unit)
+    rows = [*_budget_rows(cost, budget), *rows]
+    tables, units = zip(*(_whole(table) for table in (value, *(row.amounts for row in rows))), strict=True)
+    least, most = ([np.zeros(len(tables), dtype=object)] for _ in range(2))
+    moves = [
+        np.array([[table[i][j] for j in _open_arms(value, eligible, i)] for table in tables], dtype=object)
+        for i in range(len(value))
+    ]
+    for move in reversed(moves):
+        least.insert(0, least[0] + move.min(axis=1))
+        most.insert(0, most[0] + move.max(axis=1))
+    totals = np.zeros((len(tables), 1), dtype=object)
+    for i in range(len(moves) + 1):
+        for k, (row, unit) in enumerate(zip(rows, units[1:], strict=True), start=1):
+            if not math.isinf(row.high):
+                totals = totals[:, totals[k] + least[i][k] <= math.floor(Fraction(float(row.high)) * unit)]
+            if not math.isinf(row.low):
+                totals = totals[:, totals[k] + most[i][k] >= math.ceil(Fraction(float(row.low)) * unit)]
+        if i < len(moves):
+            totals = (totals[:, :, None] + moves[i][:, None, :]).reshape(len(tables), -1)
+    if totals.shape[1] == 0:
+        raise ValueError("no decision is within the budget and the rows")
+    return Fraction(max(totals[0]), units[0])
 
 
-def milp(value, cost, budget, eligible=None, time_limit=10.0) -> Bracket:
+def milp(value, cost, budget, eligible=None, rows=(), time_limit=10.0) -> Bracket:
     """The optimum by `scipy.optimize.milp` at zero gap; the bracket is as wide as the time limit leaves it.
 
-    The programme may overspend by its row tolerance. The best decision is therefore counted in exact arithmetic, and
-    where it is over the budget a second run, which keeps clear of the tolerance, gives the attained value.
+    The programme may miss a row by its tolerance. The best decision is therefore counted in exact arithmetic, and
+    where it breaks a row a second run, which keeps clear of the tolerance, gives the attained value.
     """
-    value, cost = np.asarray(value, dtype=float), np.asarray(cost, dtype=float)
-    n, arms = value.shape
-    mask = np.ones((n, arms), dtype=bool) if eligible is None else np.asarray(eligible)
-    unit_value, unit_cost = (np.abs(table).max() or 1.0 for table in (value, cost))
-    one_each = sparse.kron(sparse.eye_array(n), np.ones((1, arms)), format="csr")
-    unlimited = budget is None or math.isinf(budget)
-
-    def run(spare):
-        rows = [optimize.LinearConstraint(one_each, 1, 1)]
-        if not unlimited:
-            rows.append(
-                optimize.LinearConstraint(cost.reshape(1, -1) / unit_cost, -np.inf, budget / unit_cost - spare)
-            )
-        with _no_output():
-            return optimize.milp(
-                -value.ravel() / unit_value,
-                integrality=np.ones(n * arms),
-                bounds=optimize.Bounds(0, mask.ravel().astype(float)),
-                constraints=rows,
-                options={"mip_rel_gap": 0, "time_limit": time_limit},
-            )
+    rows = [*_budget_rows(cost, budget), *rows]
 
     def attained(result):
         if result.x is None:
             return None
-        decision = result.x.reshape(n, arms).argmax(axis=1)
-        within = unlimited or exact_total(cost, decision) <= Fraction(float(budget))
+        decision = result.x.reshape(np.shape(value)).argmax(axis=1)
+        within = all(row.low <= exact_total(row.amounts, decision) <= row.high for row in rows)
         return exact_total(value, decision) if within else None
 
-    first = run(0.0)
+    first = programme(value, rows, eligible, whole=True, time_limit=time_limit)
     found = attained(first)
     if found is None:
-        found = attained(run(2 * ROW_TOLERANCE))
+        found = attained(programme(value, rows, eligible, whole=True, time_limit=time_limit, spare=2 * ROW_TOLERANCE))
     if found is None:
-        raise ValueError(f"the programme found no decision within the budget: {first.message}")
-    return Bracket(found, -first.mip_dual_bound * unit_value)
+        raise ValueError(f"the programme found no decision within the budget and the rows: {first.message}")
+    return Bracket(found, -first.mip_dual_bound * _unit(value))
 
 
-def lp_bound(value, cost, budget, eligible=None) -> float:
-    """Optimum of the linear relaxation (a user may be shared out among arms) by `scipy.optimize.linprog`."""
-    value, cost = np.asarray(value, dtype=float), np.asarray(cost, dtype=float)
-    n, arms = value.shape
-    mask = np.ones((n, arms), dtype=bool) if eligible is None else np.asarray(eligible)
-    unit_value, unit_cost = (np.abs(table).max() or 1.0 for table in (value, cost))
-    limited = budget is not None and not math.isinf(budget)
-    result = optimize.linprog(
-        -value.ravel() / unit_value,
-        A_ub=cost.reshape(1, -1) / unit_cost if limited else None,
-        b_ub=[budget / unit_cost] if limited else None,
-        A_eq=sparse.kron(sparse.eye_array(n), np.ones((1, arms)), format="csr"),
-        b_eq=np.ones(n),
-        bounds=np.column_stack([np.zeros(n * arms), mask.ravel().astype(float)]),
-        method="highs",
-    )
+def lp_bound(value, cost, budget, eligible=None, rows=()) -> float:
+    """Optimum of the linear relaxation (a user may be shared out among arms) by HiGHS."""
+    result = programme(value, [*_budget_rows(cost, budget), *rows], eligible)
     if not result.success:
         raise ValueError(f"the relaxation was not solved: {result.message}")
-    return -result.fun * unit_value
+    return -result.fun * _unit(value)
+
+
+def programme(value, rows, eligible=None, whole=False, time_limit=10.0, spare=0.0):
+    """`scipy.optimize.milp` of the shares z (n, K+1), value and rows scaled to at most 1; `whole` for z in {0, 1}.
+
+    `spare` narrows every row whose amounts are not whole numbers; those that are cannot be missed by a tolerance.
+    """
+    n, arms = np.shape(value)
+    mask = np.ones((n, arms), dtype=bool) if eligible is None else np.asarray(eligible)
+    constraints = [
+        optimize.LinearConstraint(sparse.kron(sparse.eye_array(n), np.ones((1, arms)), format="csr"), 1, 1)
+    ]
+    for row in rows:
+        amounts, unit = np.asarray(row.amounts, dtype=float).ravel(), _unit(row.amounts)
+        clear = 0.0 if unit < 1e4 and (amounts == amounts.round()).all() else spare
+        constraints.append(
+            optimize.LinearConstraint(amounts[None, :] / unit, row.low / unit + clear, row.high / unit - clear)
+        )
+    with _no_output():
+        return optimize.milp(
+            -np.asarray(value, dtype=float).ravel() / _unit(value),
+            integrality=np.full(n * arms, int(whole)),
+            bounds=optimize.Bounds(0, mask.ravel().astype(float)),
+            constraints=constraints,
+            options={"mip_rel_gap": 0, "time_limit": time_limit},
+        )
 
 
 def concave_envelope(points, at) -> Fraction:
@@ -117,8 +131,15 @@ def concave_envelope(points, at) -> Fraction:
 
 
 def exact_total(table, decision) -> Fraction:
-    """Sum of the chosen cells without any rounding."""
-    return sum((Fraction(float(row[arm])) for row, arm in zip(table, decision, strict=True)), Fraction(0))
+    """Sum of the chosen cells without any rounding: whole numbers of 53 bits, added up by their power of two."""
+    chosen = np.asarray(table)[np.arange(len(decision)), decision].astype(np.float64)
+    share, power = np.frexp(chosen)
+    whole = (share * 2.0**53).astype(np.int64)
+    total = Fraction(0)
+    for p in np.unique(power):
+        digits = whole[power == p]
+        total += ((int((digits >> 32).sum()) << 32) + int((digits & 0xFFFFFFFF).sum())) * Fraction(2) ** (int(p) - 53)
+    return total
 
 
 def ipw_total(decision, treatment, propensity, amount) -> float:
@@ -161,6 +182,14 @@ def _whole(table):
     exact = [[Fraction(float(cell)) for cell in row] for row in table]
     unit = math.lcm(*(cell.denominator for row in exact for cell in row))
     return [[int(cell * unit) for cell in row] for row in exact], unit
+
+
+def _budget_rows(cost, budget):
+    return [] if budget is None or math.isinf(budget) else [Row("budget", np.asarray(cost), -math.inf, budget)]
+
+
+def _unit(table):
+    return float(np.abs(np.asarray(table, dtype=float)).max()) or 1.0
 
 
 def _open_arms(value, eligible, i):

@@ -36,7 +36,7 @@ def random_problem(rng: np.random.Generator, n: int, K: int, family: str) -> Pro
     """A random feasible problem of at most n users and K treatments; `family` is one of FAMILIES."""
     n = 1 if family == "one user" else n
     K = 0 if family == "control only" else K
-    value, cost = _tables(rng, n, K, family)
+    value, cost = random_tables(rng, n, K, family)
     eligible = None
     if family == "ineligible arms":
         eligible = rng.random(value.shape) < 0.6
@@ -86,7 +86,7 @@ def problems(draw, max_users: int = 5, max_arms: int = 4, budgets: str = "any") 
     return Problem(value, cost, budget, eligible)
 
 
-def _tables(rng, n, K, family):
+def random_tables(rng, n, K, family):
     """Value and cost, (n, K+1) each; control costs nothing where the family does not say otherwise."""
     shape = (n, K + 1)
     value = rng.gamma(2.0, 2.0, (n, 1)) + rng.normal(1.0, 2.0, shape) * (np.arange(K + 1) > 0)

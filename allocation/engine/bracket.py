@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from allocation.engine import threads
@@ -16,7 +17,7 @@ from allocation.engine.tables import Tables
 
 SMALL = 2048  # users that are solved outright, without a sample
 SHARE = 16  # of so many users one is drawn
-DEVIATIONS = 3.5  # standard errors of the sample's spend on either side
+DEVIATIONS = 3.0  # standard errors of the sample's spend on either side
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,21 @@ class Steps:
 
     def by_slope(self) -> NDArray[np.int64]:
         """Positions of the steps, steepest first; of equals the first user's, in climbing order."""
-        return np.argsort(-self.amount[:, 2], kind="stable")
+        falling = -self.amount[:, 2]
+        order = np.argsort(falling)  # several times as fast as a stable sort, which the next line makes of it
+        _settle_ties(order, falling)
+        return order
+
+
+@njit(nogil=True, cache=True)
+def _settle_ties(order: Any, key: Any) -> None:
+    """Put positions of equal keys in order."""
+    first = 0
+    for k in range(1, len(order) + 1):
+        if k == len(order) or key[order[k]] != key[order[first]]:
+            if k - first > 1:
+                order[first:k] = np.sort(order[first:k])
+            first = k
 
 
 def settle_users(users: Tables, low: float, high: float) -> Settled:

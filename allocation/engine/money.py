@@ -55,7 +55,7 @@ def new_register() -> NDArray[np.int64]:
 
 def register_total(register: NDArray[np.int64]) -> Fraction:
     """What a register has summed, as an exact fraction."""
-    whole = sum(word << (32 * k) for k, word in enumerate(register.tolist()))
+    whole = sum(int(register[k]) << (32 * int(k)) for k in np.flatnonzero(register))
     return Fraction(whole, 1 << 1075)
 
 

@@ -132,7 +132,8 @@ def _finish(problem: Problem, users: Tables, opened: _Opened, low: float) -> All
         before = decision[movers]
         after, left = _fill(users, movers, before, left, floor=0.0)
         decision[movers] = after
-        value += _exact(users.value, movers, after) - _exact(users.value, movers, before)
+        new = np.flatnonzero(after != before)
+        value += _exact(users.value, movers[new], after[new]) - _exact(users.value, movers[new], before[new])
     if math.isfinite(problem.limit):
         cost = Fraction(problem.limit) - left
     else:
@@ -164,11 +165,11 @@ def _within(
     and is then asked again with that much less.
     """
     reserve = Fraction(0)
-    before = _exact(cost, rows, own)
     while True:
         chosen = own.copy()
         answer = spend(chosen, left - reserve)
-        rest = left - (_exact(cost, rows, chosen) - before)
+        new = np.flatnonzero(chosen != own)
+        rest = left - (_exact(cost, rows[new], chosen[new]) - _exact(cost, rows[new], own[new]))
         if rest >= 0:
             return answer, chosen, rest
         reserve -= rest
