@@ -16,7 +16,7 @@ from allocation.engine.money import WORDS
 from allocation.engine.tables import Tables
 
 SMALL = 2048  # users that are solved outright, without a sample
-SHARE = 16  # of so many users one is drawn
+SHARE = 32  # of so many users one is drawn
 DEVIATIONS = 3.0  # standard errors of the sample's spend on either side
 
 
@@ -105,7 +105,7 @@ def steps_of(users: Tables, rows: NDArray[np.int64], low: float, high: float) ->
 def bracket(users: Tables, budget: float) -> tuple[float, float]:
     """Prices (low, high) between which the budget's price probably lies; (0, TOP), which is certain, for a few users.
 
-    A sixteenth of the users is solved, which itself is helped by a sixteenth of them; the spend of the sample at a
+    A part of the users is solved, which itself is helped by such a part of them; the spend of the sample at a
     price errs by its standard error, and the prices `DEVIATIONS` of them away on either side are returned.
     """
     n = len(users.value)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from allocation.engine.kernels import slope_of
+from allocation.engine.kernels import ROUNDING, slope_of
 
 
 def split(amount: Fraction) -> tuple[float, float]:
@@ -59,9 +59,10 @@ def _best_move(value: Any, cost: Any, eligible: Any, i: int, own: int, high: flo
     """The arm that brings user i the highest return on at most the money left (then the nearest), or return 0."""
     own_cost, own_value = np.float64(cost[i, own]), np.float64(value[i, own])
     best, to, to_cost = 0.0, -1, np.inf
+    enough = high * (1 + ROUNDING)  # beyond it no exact look is needed
     for j in range(value.shape[1]):
         c, v = np.float64(cost[i, j]), np.float64(value[i, j])
-        if v <= own_value or c <= own_cost:
+        if v <= own_value or c <= own_cost or c - own_cost > enough:
             continue
         if eligible is not None and not eligible[i, j]:
             continue
