@@ -20,11 +20,13 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]):
+def test_the_python_examples_run(capsys: pytest.CaptureFixture[str]):
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 1
-    exec(compile(blocks[0], "README.md", "exec"), {})
-    assert "difference_low" in capsys.readouterr().out
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "difference_low" in printed
+    assert re.search(r"^few coupons 2000\.0 [\d.e-]+ max$", printed, flags=re.MULTILINE), printed
 
 
 def test_the_demo_output_is_what_the_demo_prints():

@@ -140,6 +140,40 @@ def test_ordered_in_the_budget(problem, extra):
     holds.assert_ordered_in_budget(problem, solve, [least + k / 8 for k in extra])
 
 
+@given(problems(budgets="finite"), st.lists(st.integers(0, 400), min_size=2, max_size=12))
+def test_the_value_never_falls_when_the_budget_grows(problem, extra):
+    least = least_budget(problem.cost, problem.eligible)
+    holds.assert_value_never_falls(problem, solve, [least + k / 16 for k in extra])
+
+
+@pytest.mark.parametrize("family", REGULAR)
+def test_the_value_never_falls_over_a_fine_grid(family):
+    """A hundred budgets from the cheapest decision to a little more than everything."""
+    rng = np.random.default_rng([8, FAMILIES.index(family)])
+    problem = random_problem(rng, 40, 4, family)
+    least = least_budget(problem.cost, problem.eligible)
+    most = max(0.0, solve(Problem(problem.value, problem.cost, None, problem.eligible)).cost)
+    budgets = [least + k / 90 * max(most - least, 1e-3) for k in range(100)]
+    holds.assert_value_never_falls(problem, solve, budgets)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e9])
+@pytest.mark.parametrize("family", ["generic", "negative cost", "negative value", "dominated arms", "float32"])
+def test_the_unit_of_money_is_free(family, unit):
+    """Money counted in millionths or milliards: the same decision; cost and price change by the unit up to rounding."""
+    rng = np.random.default_rng([9, FAMILIES.index(family)])
+    for _ in range(20):
+        problem = random_problem(rng, 50, 4, family)
+        budget = problem.budget * (1 + 1e-9) + 1e-9  # clear of an exact fit, which rounding may break
+        here = solve(Problem(problem.value, problem.cost, budget, problem.eligible))
+        there = solve(Problem(problem.value, problem.cost.astype(float) * unit, budget * unit, problem.eligible))
+        np.testing.assert_array_equal(there.decision, here.decision)
+        assert (there.value, there.gain) == (here.value, here.gain)
+        assert there.cost == pytest.approx(here.cost * unit, rel=1e-12)
+        assert there.price * unit == pytest.approx(here.price, rel=1e-9)
+        assert there.bound == pytest.approx(here.bound, rel=1e-9)
+
+
 @given(problems(budgets="finite"), st.integers(0, 100))
 def test_price_is_the_return_on_money(problem, extra):
     other = least_budget(problem.cost, problem.eligible) + extra / 8
