@@ -18,10 +18,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from allocation.engine.solve import solve
     from allocation.engine.frontier import Frontier, frontier
     from allocation.engine.limit import Limit
     from allocation.engine.problem import Allocation, Problem, ProblemError
+    from allocation.engine.solve import solve
     from allocation.evaluation.evaluate import evaluate
     from allocation.policies.base import Policy
     from allocation.policies.baselines import BestMix, BestSingleArm, Nobody, OutcomeTargeting, RandomArm

@@ -14,12 +14,13 @@ from scipy import optimize, sparse
 
 # Of HiGHS: a row counts as satisfied within this, costs scaled to at most 1. The milp oracle keeps twice that clear.
 ROW_TOLERANCE = 1e-6
+INFEASIBLE = 2  # scipy's status of a milp without a solution
 
 
 class Bracket(NamedTuple):
     """Where the optimum lies: `attained` by an exactly feasible decision, `bound` by the programme's dual side."""
 
-    attained: Fraction
+    attained: Fraction | float
     bound: float
 
 
@@ -66,7 +67,8 @@ def milp(value, cost, budget, eligible=None, rows=(), time_limit=10.0) -> Bracke
     """The optimum by `scipy.optimize.milp` at zero gap; the bracket is as wide as the time limit leaves it.
 
     The programme may miss a row by its tolerance. The best decision is therefore counted in exact arithmetic, and
-    where it breaks a row a second run, which keeps clear of the tolerance, gives the attained value.
+    where it breaks a row a second run, which keeps clear of the tolerance, gives the attained value; minus infinity
+    where neither finds a decision in time. ValueError when there is none.
     """
     rows = [*_budget_rows(cost, budget), *rows]
 
@@ -81,9 +83,11 @@ def milp(value, cost, budget, eligible=None, rows=(), time_limit=10.0) -> Bracke
     found = attained(first)
     if found is None:
         found = attained(programme(value, rows, eligible, whole=True, time_limit=time_limit, spare=2 * ROW_TOLERANCE))
-    if found is None:
-        raise ValueError(f"the programme found no decision within the budget and the rows: {first.message}")
-    return Bracket(found, -first.mip_dual_bound * _unit(value))
+    if found is None and first.status == INFEASIBLE:
+        raise ValueError("the programme says that no decision is within the budget and the rows")
+    if first.mip_dual_bound is None or math.isinf(first.mip_dual_bound):
+        return Bracket(-math.inf if found is None else found, lp_bound(value, cost, None, eligible, rows))
+    return Bracket(-math.inf if found is None else found, -first.mip_dual_bound * _unit(value))
 
 
 def lp_bound(value, cost, budget, eligible=None, rows=()) -> float:

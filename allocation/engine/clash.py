@@ -13,6 +13,8 @@ from scipy.optimize import linprog
 
 from allocation.engine.limit import ProblemError
 from allocation.engine.money import amount_text
+from allocation.engine.rows import BUDGET
+from allocation.engine.scores import Scores
 
 # For prices y (m,) of the rows: what the cheapest decision pays, sum_i min_j sum_r y_r a_rij, and uses (m,).
 Cheapest = Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]
@@ -32,7 +34,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Rows:
+class Outline:
     """What the rows of a problem are called, where their bounds lie, and what decisions can use of them.
 
     names, measures : (m,) texts; low, high : (m,) bounds, infinite for none; least, most : (m,) the smallest and the
@@ -58,73 +60,88 @@ class Rows:
         return max(span, abs(side.bound), abs(float(self.least[side.row]))) or 1.0
 
 
-def explain(rows: Rows) -> ProblemError | None:
+def outline_of(scores: Scores) -> Outline:
+    """The rows of a problem and what decisions can use of them; two passes over the users for each row."""
+
+    def cheapest(prices: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        survey = scores.survey(prices, weight=0.0)
+        return -survey.total, survey.usage
+
+    each = np.eye(len(scores.rows))
+    least = np.array([cheapest(price)[1][r] for r, price in enumerate(each)])
+    most = np.array([cheapest(-price)[1][r] for r, price in enumerate(each)])
+    names, measures = [row.name for row in scores.rows], [row.measure for row in scores.rows]
+    return Outline(names, measures, scores.low, scores.high, least, most, cheapest)
+
+
+def explain(scores: Scores) -> ProblemError | None:
     """The error that names the smallest clash and its mend; None if some mixture of decisions keeps all rows."""
-    clash = smallest_clash(rows)
+    outline = outline_of(scores)
+    clash = smallest_clash(outline)
     if clash is None:
         return None
-    return ProblemError(_text(rows, clash, [give(rows, clash, k) for k in range(len(clash))]))
+    return ProblemError(_text(outline, clash, [give(outline, clash, k) for k in range(len(clash))]))
 
 
-def smallest_clash(rows: Rows) -> list[Side] | None:
+def smallest_clash(outline: Outline) -> list[Side] | None:
     """A set of bounds that no mixture of decisions keeps, without one that could be left out; None if there is none.
 
     A set is proved to clash by prices at which even the cheapest decision pays more than the bounds allow. From such
     a proof bounds are left out one by one while the rest still clashes; then every smaller set is tried as well, as
     far as there are not more than `PAIRS` of a size.
     """
-    sides = rows.sides()
+    sides = outline.sides()
     for side in sides:
-        if _reach(rows, side) > CLEAR * rows.range(side):
+        if _reach(outline, side) > CLEAR * outline.range(side):
             return [side]
-    proof = _violation(rows, sides)
+    proof = _violation(outline, sides)
     if proof is None:
         return None
     clash = [side for side, price in zip(sides, proof, strict=True) if price > CLEAR]
     for side in sorted(clash, key=lambda side: proof[sides.index(side)]):
         rest = [other for other in clash if other != side]
-        if rest and _violation(rows, rest) is not None:
+        if rest and _violation(outline, rest) is not None:
             clash = rest
     for size in range(2, len(clash)):
         if math.comb(len(sides), size) > PAIRS:
             break
         for few in itertools.combinations(sides, size):
-            if _violation(rows, list(few)) is not None:
+            if _violation(outline, list(few)) is not None:
                 return list(few)
     return clash
 
 
-def give(rows: Rows, clash: Sequence[Side], k: int) -> float:
+def give(outline: Outline, clash: Sequence[Side], k: int) -> float:
     """How far bound k must move, at the least, for a mixture of decisions to keep the whole clash; in its own unit.
 
     Whole users may need a little more than a mixture, which gives fractions of a user.
     """
     if len(clash) == 1:
-        return _reach(rows, clash[0])
+        return _reach(outline, clash[0])
     for room in (1e3, 1e6, 1e9):  # prices of the others per unit of this one's
         value, prices = _kelley(
-            rows, clash, np.where(np.arange(len(clash)) == k, 1.0, room), fixed=k, enough=math.inf
+            outline, clash, np.where(np.arange(len(clash)) == k, 1.0, room), fixed=k, enough=math.inf
         )
         if (np.delete(prices, k) < 0.99 * room).all():
             break
-    return value * rows.range(clash[k])
+    return value * outline.range(clash[k])
 
 
-def _reach(rows: Rows, side: Side) -> float:
+def _reach(outline: Outline, side: Side) -> float:
     """By how much even the decision that is best for this bound alone misses it; below 0 where it is kept."""
     if side.sign > 0:
-        return float(rows.least[side.row]) - side.bound
-    return side.bound - float(rows.most[side.row])
+        return float(outline.least[side.row]) - side.bound
+    return side.bound - float(outline.most[side.row])
 
 
-def _violation(rows: Rows, sides: Sequence[Side]) -> NDArray[np.float64] | None:
+def _violation(outline: Outline, sides: Sequence[Side]) -> NDArray[np.float64] | None:
     """Prices (s,) in [0, 1] of the bounds, as shares of their ranges, that prove a clash; None if there is none."""
-    value, prices = _kelley(rows, sides, np.ones(len(sides)), fixed=None, enough=CLEAR)
+    value, prices = _kelley(outline, sides, np.ones(len(sides)), fixed=None, enough=CLEAR)
     return prices if value > CLEAR else None
 
 
 def _kelley(
-    rows: Rows, sides: Sequence[Side], room: NDArray[np.float64], fixed: int | None, enough: float
+    outline: Outline, sides: Sequence[Side], room: NDArray[np.float64], fixed: int | None, enough: float
 ) -> tuple[float, NDArray[np.float64]]:
     """The largest sum of priced violations that no decision avoids, and the prices: cutting planes on the dual.
 
@@ -136,15 +153,15 @@ def _kelley(
     signs = np.array([side.sign for side in sides], dtype=float)
     index = np.array([side.row for side in sides])
     bounds = np.array([side.bound for side in sides])
-    ranges = np.array([rows.range(side) for side in sides])
+    ranges = np.array([outline.range(side) for side in sides])
     low = np.where(np.arange(len(sides)) == (-1 if fixed is None else fixed), 1.0, 0.0)
     best, best_at = -math.inf, low
     planes: list[NDArray[np.float64]] = []
     prices = np.where(low > 0, 1.0, np.minimum(room, 1.0))
     for _ in range(PASSES):
-        row_prices = np.zeros(len(rows.names))
+        row_prices = np.zeros(len(outline.names))
         np.add.at(row_prices, index, prices * signs / ranges)
-        _, used = rows.cheapest(row_prices)
+        _, used = outline.cheapest(row_prices)
         plane = signs * (used[index] - bounds) / ranges
         planes.append(plane)
         value = float(plane @ prices)
@@ -167,29 +184,29 @@ def _kelley(
     return best, best_at
 
 
-def _text(rows: Rows, clash: Sequence[Side], gives: Sequence[float]) -> str:
+def _text(outline: Outline, clash: Sequence[Side], gives: Sequence[float]) -> str:
     """What clashes and what would mend it, one sentence each."""
 
     def bound(side: Side) -> str:
-        return f"{_called(rows, side)} ({'max' if side.sign > 0 else 'min'} {amount_text(side.bound)})"
+        return f"{_called(outline, side)} ({'max' if side.sign > 0 else 'min'} {amount_text(side.bound)})"
 
     def mend(side: Side, amount: float) -> str:
         sure = amount * (1 + 1e-6)
-        if rows.measures[side.row] == "users":
+        if outline.measures[side.row] == "users":
             sure = math.ceil(amount * (1 - 1e-6))
         verb = "raise" if side.sign > 0 else "lower"
-        return f"{verb} {_called(rows, side)} by at least {sure:,.6g}"
+        return f"{verb} {_called(outline, side)} by at least {sure:,.6g}"
 
     mends = ", or ".join(mend(side, amount) for side, amount in zip(clash, gives, strict=True))
     if len(clash) == 1:
         side = clash[0]
         reach = "at least" if side.sign > 0 else "at most"
-        amount = rows.least[side.row] if side.sign > 0 else rows.most[side.row]
+        amount = outline.least[side.row] if side.sign > 0 else outline.most[side.row]
         return f"{bound(side)} cannot be kept: any decision uses {reach} {float(amount):,.6g} of it; {mends}"
     listed = ", ".join(bound(side) for side in clash[:-1]) + f" and {bound(clash[-1])}"
     return f"no decision keeps {listed} together, though it could without any one of them; {mends}"
 
 
-def _called(rows: Rows, side: Side) -> str:
-    name = rows.names[side.row]
-    return name if name == "the budget" else f"limit {name!r}"
+def _called(outline: Outline, side: Side) -> str:
+    name = outline.names[side.row]
+    return name if name == BUDGET else f"limit {name!r}"

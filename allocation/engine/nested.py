@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,10 +10,13 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation.engine.limit import Limit
-from allocation.engine.money import exact_sum
+from allocation.engine.clash import explain
+from allocation.engine.limit import Limit, ProblemError
+from allocation.engine.money import exact_sum, float_above
 from allocation.engine.price import solve_budget
-from allocation.engine.problem import Allocation, Problem
+from allocation.engine.problem import Allocation, Problem, allocation_of
+from allocation.engine.rows import uses_of
+from allocation.engine.scores import scores_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +40,23 @@ def is_nested(problem: Problem) -> bool:
     """Whether all limits are caps on everything that segments without a common user cost."""
     taken = np.zeros(problem.n_users, dtype=bool)
     for limit in problem.limits:
-        own = np.ones(problem.n_users, dtype=bool) if limit.users is None else limit.users
+        own = limit.users if isinstance(limit.users, np.ndarray) else np.ones(problem.n_users, dtype=bool)
         if limit.measure != "cost" or limit.min is not None or limit.high < 0 or (taken & own).any():
             return False
         if not _counts_all_cost(problem, limit, own):
             return False
         taken |= own
     return len(problem.limits) > 0
+
+
+def solve_segments(problem: Problem) -> Allocation:
+    """The allocation of nested budgets, its limits reported; ProblemError, which names them, where budgets clash."""
+    try:
+        nested = solve_nested(problem)
+    except ProblemError as error:
+        raise explain(scores_of(problem)) or error from None
+    uses = uses_of(problem, nested.decision, nested.prices)
+    return allocation_of(problem, nested.decision, nested.price, nested.bound, uses)
 
 
 def solve_nested(problem: Problem) -> Nested:
@@ -52,7 +66,7 @@ def solve_nested(problem: Problem) -> Nested:
     pooled and share what the held ones leave; that lowers the common price, so more may be held, until none is.
     With own prices p_s, their frontiers F_s and the common price p,
 
-        bound = sum_held (F_s(cap_s) - p (cap_s - cost_s)) + F_pooled(rest),    p_s >= p.
+        bound = sum_held (F_s(cap_s) - p cap_s) + F_pooled(rest) + p (budget - rest),    p_s >= p.
 
     Raises ProblemError when a segment's or the common budget is below the cheapest decision.
     """
@@ -81,15 +95,36 @@ def solve_nested(problem: Problem) -> Nested:
         if not over:
             break
         held |= over
-    prices = np.zeros(len(rows))
-    bound = common.bound
+    found = [_certified(problem, rows, own, held, common, left)]
+    if held and left is not None:
+        # What the held leave of their caps went to the others; the relaxation would not have left it.
+        left = Fraction(problem.limit) - sum(Fraction(problem.limits[s].high) for s in held)
+        with contextlib.suppress(ProblemError):
+            found.append(_certified(problem, rows, own, held, _solve(problem, rest, _float_below(left)), left))
+    bound, price, prices = min(found, key=lambda one: one[0])
+    return Nested(decision, bound, price, prices)
+
+
+def _certified(
+    problem: Problem,
+    rows: list[NDArray[np.int64]],
+    own: list[Allocation],
+    held: set[int],
+    common: Allocation,
+    left: Fraction | None,
+) -> tuple[float, float, NDArray[np.float64]]:
+    """The bound at the price of the pooled users, who share `left`; that price; and each cap's own."""
+    price, prices = Fraction(common.price), np.zeros(len(rows))
+    bound = Fraction(common.bound)
+    if left is not None:
+        bound += price * (Fraction(problem.limit) - Fraction(_float_below(left)))
     for s in held:
         if own[s].price >= common.price:
             prices[s] = own[s].price - common.price
-            bound += own[s].bound - common.price * (problem.limits[s].high - own[s].cost)
-        else:  # held only because what was left over was spent in it
-            bound += _best_scores(problem, rows[s], common.price) + common.price * own[s].cost
-    return Nested(decision, bound, common.price, prices)
+            bound += Fraction(own[s].bound) - price * Fraction(problem.limits[s].high)
+        else:  # held only because money that was left over went to it
+            bound += Fraction(_best_scores(problem, rows[s], common.price))
+    return float_above(bound), common.price, prices
 
 
 def _solve(problem: Problem, rows: NDArray[np.int64], budget: float) -> Allocation:

@@ -1,13 +1,47 @@
-"""Solve a problem: one budget by its price, many limits by their prices, small problems to proven optimality."""
+"""Which way a problem is solved: a budget by its price, limits by theirs, small problems to proven optimality."""
 
 from __future__ import annotations
 
 from typing import Literal
 
+from allocation.engine.limit import ProblemError
+from allocation.engine.limits import solve_limits
+from allocation.engine.nested import is_nested, solve_segments
 from allocation.engine.price import solve_budget
 from allocation.engine.problem import Allocation, Problem
 
+METHODS = ("auto", "dual", "exact")
+
 
 def solve(problem: Problem, method: Literal["auto", "dual", "exact"] = "auto") -> Allocation:
-    """Solve."""
-    return solve_budget(problem)
+    """Decide which arm each user gets, within the budget and every limit, and certify how good that is.
+
+    method : "dual" finds the prices of the budget and the limits and a decision near them, for any number of users;
+    its `gap` says how much better any other decision could be at most. "exact" proves the best decision by integer
+    programming: seconds for some hundred users, hopeless for many thousands. "auto" is "dual", and leaves to integer
+    programming only small problems with limits for which the prices lead to no decision.
+
+    The same problem has the same decision whatever the machine, the number of threads and the layout of the tables.
+    Without limits more budget never means less value, and the decision is within one user's one step of the best.
+
+    Raises ProblemError when no decision is within the budget and the limits, and says which clash.
+
+    >>> import numpy as np
+    >>> from allocation import Limit, Problem
+    >>> value = np.array([[0.0, 5.0], [0.0, 4.0], [0.0, 3.0]])
+    >>> cost = np.array([[0.0, 2.0], [0.0, 1.0], [0.0, 1.0]])
+    >>> solve(Problem(value, cost, budget=3.0)).decision
+    array([0, 1, 1])
+    >>> a = solve(Problem(value, cost, budget=3.0, limits=[Limit("reach", max=1)]))
+    >>> a.decision, a.limits[0].used, a.limits[0].binding
+    (array([1, 0, 0]), 1.0, 'max')
+    """
+    if method not in METHODS:
+        raise ProblemError(f"method is {method!r}; one of {', '.join(map(repr, METHODS))} is expected")
+    if method == "exact":
+        from allocation.engine.exact import solve_exact  # OR-Tools is slow to load, and rarely needed
+
+        return solve_exact(problem)
+    if not problem.limits:
+        return solve_budget(problem)
+    return solve_segments(problem) if is_nested(problem) else solve_limits(problem)

@@ -30,7 +30,9 @@ class Tables(NamedTuple):
             taken = np.empty((len(rows), table.shape[1]), dtype=table.dtype)
 
             def piece(at: tuple[int, int]) -> None:
-                np.take(table, rows[slice(*at)], axis=0, out=taken[slice(*at)], mode="clip")  # "raise" would copy twice
+                np.take(
+                    table, rows[slice(*at)], axis=0, out=taken[slice(*at)], mode="clip"
+                )  # "raise" would copy twice
 
             threads.run(piece, threads.pieces(len(rows), 1 << 14))
             return taken

@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation.engine.solve import solve
 from allocation.engine.problem import Allocation, Problem, allocation_of
+from allocation.engine.solve import solve
 from allocation.policies.base import ArmMeans, Users, treat_in_order
 from allocation.policies.two_stage import fit_learner, predict_response
 from uplift.campaign import Campaign

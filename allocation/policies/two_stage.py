@@ -9,8 +9,8 @@ from typing import Any, Self
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from allocation.engine.solve import solve
 from allocation.engine.problem import Allocation, Problem
+from allocation.engine.solve import solve
 from allocation.policies.base import Users
 from uplift.campaign import Campaign
 from uplift.errors import InputError

@@ -36,7 +36,7 @@ def test_a_worked_example():
 
 
 def test_budgets_left_of_zero_and_of_everything():
-    """Both users may earn 3 at a loss of 1 in value: budgets from -6 on; at -4.5 half of the second step back is paid."""
+    """Both users may earn 3 at a loss of 1 in value: budgets from -6 on; at -4.5 one and a half do."""
     f = frontier(np.array([[0.0, -1], [0, -1]]), np.array([[0.0, -3], [0, -3]]))
     assert f.at(-6.0) == (-2, pytest.approx(1 / 3))
     assert f.at(-4.5) == (pytest.approx(-1.5), pytest.approx(1 / 3))
@@ -140,7 +140,7 @@ def test_the_band_covers_what_other_users_would_give():
 
 
 def test_a_band_is_as_wide_as_the_influence_of_users():
-    """At price p user i moves the value per user by max_j (v - p c): the standard error is its deviation / sqrt(n)."""
+    """At price p user i moves the value per user by max_j (v - p c): the error is its deviation / sqrt(n)."""
     value, cost = many(20_000)
     f = frontier(value, cost, replicates=400, seed=0)
     low, high = f.band([4_000.0, 15_000.0], level=0.95)
@@ -164,8 +164,9 @@ def test_differences_of_the_same_users_are_paired():
 def test_replicates_of_pieces_are_those_of_the_whole():
     value, cost = many(5_000)
     whole = frontier(value, cost, replicates=50, seed=1)
-    pieces = [frontier(value[a:b], cost[a:b], replicates=50, seed=1, first_user=a) for a, b in ((0, 777), (777, 5000))]
-    np.testing.assert_allclose(pieces[0].merge(pieces[1]).band([500.0, 3000.0]), whole.band([500.0, 3000.0]), rtol=1e-4)
+    cuts = ((0, 777), (777, 5000))
+    one, other = (frontier(value[a:b], cost[a:b], replicates=50, seed=1, first_user=a) for a, b in cuts)
+    np.testing.assert_allclose(one.merge(other).band([500.0, 3000.0]), whole.band([500.0, 3000.0]), rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -178,8 +179,8 @@ def test_replicates_of_pieces_are_those_of_the_whole():
         (lambda f, g: g.band(1.0, level=95), "level is 95; a number between 0 and 1"),
         (lambda f, g: g.difference(f, 1.0), "not resampled alike"),
         (lambda f, g: frontier(np.zeros((1, 2)), np.zeros((1, 3))), "value has shape"),
-        (lambda f, g: frontier(np.zeros((1, 2)), np.zeros((1, 2)), knots=1), "knots is 1; a whole number of at least 2"),
-        (lambda f, g: frontier(np.zeros((1, 2)), np.zeros((1, 2)), replicates=-1), "replicates is -1"),
+        (lambda f, g: frontier([[0.0, 1]], [[0.0, 1]], knots=1), "knots is 1; a whole number of at least 2"),
+        (lambda f, g: frontier([[0.0, 1]], [[0.0, 1]], replicates=-1), "replicates is -1"),
     ],
 )
 def test_refused_with_the_mend(call, message):

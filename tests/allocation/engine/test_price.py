@@ -160,7 +160,7 @@ def test_the_value_never_falls_over_a_fine_grid(family):
 @pytest.mark.parametrize("unit", [1e-6, 1e9])
 @pytest.mark.parametrize("family", ["generic", "negative cost", "negative value", "dominated arms", "float32"])
 def test_the_unit_of_money_is_free(family, unit):
-    """Money counted in millionths or milliards: the same decision; cost and price change by the unit up to rounding."""
+    """Money counted in millionths or milliards: the same decision; cost and price change by the unit."""
     rng = np.random.default_rng([9, FAMILIES.index(family)])
     for _ in range(20):
         problem = random_problem(rng, 50, 4, family)

@@ -1,0 +1,1 @@
+"""Scripts that print one Markdown table each; run them from the repository's root."""
