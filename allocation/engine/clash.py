@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-from allocation.engine.limit import ProblemError
+from allocation.engine.limit import BUDGET, ProblemError
 from allocation.engine.money import amount_text
-from allocation.engine.rows import BUDGET
 from allocation.engine.scores import Scores
 
 # For prices y (m,) of the rows: what the cheapest decision pays, sum_i min_j sum_r y_r a_rij, and uses (m,).

@@ -1,7 +1,7 @@
 """The least of the dual: the prices of many limits, by Newton's method on a softened dual that is slowly sharpened.
 
 Where every user chooses softly, with shares proportional to exp(score / heat), the dual is smooth and bends
-everywhere; Newton's method finds its least point in a few passes. Each next heat is a quarter of the last.
+everywhere; Newton's method finds its least point in a few passes. Each next heat is a third or a quarter of the last.
 Source: smoothing by entropy, Y. Nesterov 2005, Smooth minimization of non-smooth functions (the idea; not quoted).
 """
 
@@ -94,12 +94,14 @@ def off(scores: Scores, prices: Floats, usage: Floats, units: Units) -> float:
 
 def _cool(scores: Scores, prices: Floats, units: Units, heat: float, last: float, worst: float) -> Floats:
     """Prices of the least softened dual at the last heat; each heat starts where the one before ended."""
+    n = scores.n
+    cooler, rough = (3, 1e-2 * n * n / SAMPLE) if n <= SAMPLE else (4, 1e-2 * n)
     while True:
-        close = 0.02 + (min(1e-4 * scores.n, 10 + 1e-5 * scores.n) if heat <= last else 1e-2 * scores.n)
+        close = 0.02 + (min(1e-4 * n, 10 + 1e-5 * n) if heat <= last else rough)
         prices, value = _newton(scores, prices, units, heat, close, worst)
         if heat <= last or value < worst:
             return prices
-        heat = max(heat / 4, last)
+        heat = max(heat / cooler, last)
 
 
 def _newton(

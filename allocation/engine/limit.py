@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 OWN_MEASURES = ("users", "cost", "value")
+BUDGET = "the budget"  # how messages call it
 
 
 class ProblemError(ValueError):
@@ -85,6 +86,8 @@ def resolve(
         raise ProblemError(f"limits holds {limit!r}; Limit(...) is expected")
     if not isinstance(limit.name, str) or not limit.name:
         raise ProblemError(f"a limit is called {limit.name!r}; a name is expected")
+    if limit.name == BUDGET:
+        raise ProblemError(f"a limit is called {BUDGET!r}, as messages call the problem's own; give it another name")
     measures = (*OWN_MEASURES, *resources)
     if limit.measure not in measures:
         raise _unknown(limit, "measure", limit.measure, measures, "give its table to Problem(resources={...})")
@@ -100,8 +103,10 @@ def resolve(
 def check_segments(segments: Mapping[str, Any] | None, n: int) -> dict[str, NDArray[np.bool_]]:
     """Named sets of users as masks (n,); raises ProblemError for another shape or type."""
     checked = {}
+    if segments is not None and not isinstance(segments, Mapping):
+        raise ProblemError(f"segments is {type(segments).__name__}; masks by name are expected, {{'heavy': mask}}")
     for name, mask in (segments or {}).items():
-        array = np.asarray(mask)
+        array = _array(mask, f"segment {name!r}")
         if array.shape != (n,) or array.dtype != np.bool_:
             raise ProblemError(
                 f"segment {name!r} has shape {array.shape} and type {array.dtype}; booleans of shape ({n:,},) are "
@@ -111,13 +116,26 @@ def check_segments(segments: Mapping[str, Any] | None, n: int) -> dict[str, NDAr
     return checked
 
 
+def _array(mask: Any, called: str) -> NDArray[Any]:
+    try:
+        return np.asarray(mask)
+    except ValueError:
+        raise ProblemError(f"{called}: rows that differ in length; one boolean a user is expected") from None
+
+
 def _bound(limit: Limit, side: str) -> float | None:
     amount = getattr(limit, side)
     if amount is None:
         return None
+    wrong = ProblemError(f"limit {limit.name!r} has {side} {amount!r}; a number is expected, or None for none")
     if isinstance(amount, (str, bytes, bool)) or not np.isscalar(amount):
-        raise ProblemError(f"limit {limit.name!r} has {side} {amount!r}; a number is expected, or None for none")
-    number = float(amount)  # type: ignore[arg-type]
+        raise wrong
+    try:
+        number = float(amount)  # type: ignore[arg-type]
+    except OverflowError:
+        raise ProblemError(f"limit {limit.name!r} has a {side} larger than any float; None means none") from None
+    except (TypeError, ValueError):
+        raise wrong from None
     if math.isnan(number):
         raise ProblemError(f"limit {limit.name!r} has {side} nan; a number is expected, or None for none")
     if math.isinf(number):
@@ -138,7 +156,7 @@ def _mask(limit: Limit, n: int, segments: Mapping[str, NDArray[np.bool_]]) -> ND
         mask = segments[limit.users]
         called = f"segment {limit.users!r} of limit {limit.name!r}"
     else:
-        mask = np.asarray(limit.users)
+        mask = _array(limit.users, f"the users of limit {limit.name!r}")
         called = f"the users of limit {limit.name!r}"
         if mask.shape != (n,) or mask.dtype != np.bool_:
             raise ProblemError(
@@ -146,14 +164,14 @@ def _mask(limit: Limit, n: int, segments: Mapping[str, NDArray[np.bool_]]) -> ND
                 "or the name of a segment"
             )
     if n and not mask.any():
-        raise ProblemError(f"{called} are nobody: the mask is False for all {n:,} users; mend it or drop the limit")
+        raise ProblemError(f"{called}: nobody, the mask is False for all {n:,} users; mend it or drop the limit")
     return mask
 
 
 def _positions(limit: Limit, arms: int, names: Sequence[str] | None) -> tuple[int, ...]:
     if limit.arms is None:
         return tuple(range(1, arms))
-    if isinstance(limit.arms, (str, int)):
+    if isinstance(limit.arms, (str, int, np.integer)):
         raise ProblemError(f"limit {limit.name!r} has arms {limit.arms!r}; a list is expected, [{limit.arms!r}]")
     found = []
     for arm in limit.arms:
@@ -172,7 +190,7 @@ def _positions(limit: Limit, arms: int, names: Sequence[str] | None) -> tuple[in
             raise ProblemError(
                 f"limit {limit.name!r} has the arm {arm!r}; positions from 0 to {arms - 1} are expected"
             )
-    if not found:
+    if not found and arms > 1:  # beside control there may be none
         raise ProblemError(f"limit {limit.name!r} counts no arm; name at least one, or None for all but control")
     return tuple(sorted(set(found)))
 

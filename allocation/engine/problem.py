@@ -65,8 +65,10 @@ class Problem:
         if self.eligible is not None:
             note("eligible", check_eligible(self.eligible, shape))
         note("resources", _resources(self.resources, shape))
-        if self.arms is not None and len(self.arms) != shape[1]:
-            raise ProblemError(f"arms has {len(self.arms)} names; the tables have {shape[1]} columns")
+        if self.arms is not None:
+            note("arms", _arm_names(self.arms, shape[1]))
+        if isinstance(self.limits, Limit):
+            raise ProblemError(f"limits is the single limit {self.limits.name!r}; a list is expected, limits=[...]")
         segments = check_segments(self.segments, shape[0])
         limits = [resolve(limit, shape[0], shape[1], self.arms, segments, self.resources) for limit in self.limits]
         names = [limit.name for limit in limits]
@@ -163,6 +165,15 @@ def check_budget(budget: float | None) -> float | None:
     if math.isnan(number) or number < 0:
         raise ProblemError(f"budget is {number:g}; 0 or more is expected, in the unit of cost (None for no limit)")
     return None if math.isinf(number) else number
+
+
+def _arm_names(arms: Sequence[str], columns: int) -> tuple[str, ...]:
+    names = () if isinstance(arms, str) else tuple(arms)
+    if len(names) != columns:
+        raise ProblemError(f"arms is {arms!r}; {columns} names are expected, one for each column of the tables")
+    if len(set(names)) < columns:
+        raise ProblemError(f"arms is {arms!r}; {columns} different names are expected")
+    return names
 
 
 def _resources(tables: Mapping[str, Table], shape: tuple[int, ...]) -> dict[str, Table]:

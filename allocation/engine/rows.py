@@ -13,12 +13,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 from allocation.engine import threads
-from allocation.engine.limit import LimitUse
+from allocation.engine.limit import BUDGET, LimitUse
 from allocation.engine.money import exact_sum
 from allocation.engine.problem import Problem
 
 GROUPS = 1024  # of one grouping at most, so that a price for each group and arm stays in the cache
-BUDGET = "the budget"
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

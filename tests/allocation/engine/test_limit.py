@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from allocation import Limit, Problem, ProblemError
+from allocation import Limit, Problem, ProblemError, solve
 from allocation.engine.limit import resolve
 from allocation.engine.problem import allocation_of
 
@@ -100,9 +101,9 @@ def test_with_control_alone_a_limit_on_all_treatments_counts_nobody():
         ("west", r"limit 'few' has the segment 'west'; known are .*: give it to Problem\(segments=\{\.\.\.\}\)"),
         (
             "south",
-            r"segment 'south' of limit 'few' are nobody: the mask is False for all 3 users; mend it or drop the",
+            r"segment 'south' of limit 'few': nobody, the mask is False for all 3 users; mend it or drop the",
         ),
-        (nobody, r"the users of limit 'few' are nobody: the mask is False for all 3 users"),
+        (nobody, r"the users of limit 'few': nobody, the mask is False for all 3 users"),
         (
             some[:2],
             r"the users of limit 'few' have shape \(2,\) and type bool; booleans of shape \(3,\) are expected, or "
@@ -158,7 +159,7 @@ def test_a_resource_is_refused_with_the_mend(resources, message):
 
 
 def test_names_of_arms_are_as_many_as_columns():
-    with pytest.raises(ProblemError, match=r"arms has 2 names; the tables have 4 columns"):
+    with pytest.raises(ProblemError, match=r"arms is .*; 4 names are expected, one for each column"):
         problem(arms=("control", "mail"))
 
 
@@ -224,3 +225,28 @@ def test_each_measure_has_its_table():
 
 def test_a_decision_carries_no_limits_that_nobody_counted():
     assert allocation_of(problem(Limit("few", max=1)), np.zeros(3, dtype=np.int64)).limits == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"limits": [Limit("few", max=10**400)]}, r"limit 'few' has a max larger than any float; None means none"),
+        ({"limits": [Limit("few", max=1j)]}, r"limit 'few' has max 1j; a number is expected"),
+        ({"limits": [Limit("few", max=1, arms=np.int64(1))]}, r"limit 'few' has arms .*1.*; a list is expected"),
+        ({"limits": Limit("few", max=1)}, r"limits is the single limit 'few'; a list is expected"),
+        ({"limits": [Limit("few", max=1, users=[[True], [True, False]])]}, r"users of limit 'few': rows that differ"),
+        ({"limits": [Limit("the budget", max=1)]}, r"called 'the budget', as messages call the problem's own"),
+        ({"segments": [True, True]}, r"segments is list; masks by name are expected"),
+        ({"arms": ["none", "none"]}, r"2 different names are expected"),
+        ({"arms": "ab"}, r"arms is 'ab'; 2 names are expected"),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_refused(arguments, message):
+    with pytest.raises(ProblemError, match=message):
+        Problem(np.zeros((2, 2)), np.zeros((2, 2)), **arguments)
+
+
+def test_a_problem_with_control_only_can_be_changed():
+    alone = Problem(np.zeros((2, 1)), np.zeros((2, 1)), 1.0, limits=[Limit("few", max=1)])
+    assert replace(alone, budget=2.0).limits[0].arms == ()
+    assert solve(alone).limits[0].used == 0
