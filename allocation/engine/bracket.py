@@ -16,7 +16,7 @@ from allocation.engine.money import WORDS
 from allocation.engine.tables import Tables
 
 SMALL = 2048  # users that are solved outright, without a sample
-SHARE = 32  # of so many users one is drawn
+DRAWN = 4.0  # times n^(2/3) users are drawn: the sample then costs about as much as the users it leaves open
 DEVIATIONS = 3.0  # standard errors of the sample's spend on either side
 
 
@@ -111,7 +111,7 @@ def bracket(users: Tables, budget: float) -> tuple[float, float]:
     n = len(users.value)
     if n <= SMALL:
         return 0.0, TOP
-    size = max(SMALL, n // SHARE)
+    size = max(SMALL, int(DRAWN * n ** (2 / 3)))
     stride = n // size
     jitter = np.random.default_rng(0).integers(0, stride, size)  # against rows that repeat with a period
     sample = users.of(np.arange(size) * stride + jitter)

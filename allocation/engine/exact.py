@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation.engine.limit import LimitUse
-from allocation.engine.money import amount_text, exact_sum, float_above
+from allocation.engine.money import exact_sum, float_above
 from allocation.engine.problem import Allocation, Problem, ProblemError, allocation_of
 
 Floats = NDArray[np.float64]
@@ -112,7 +112,7 @@ class _Programme:
     problem: Problem
     user: Cells
     arm: Cells
-    first: Cells  # each user's first
+    first: Cells  # of each user
     value: Floats
     rows: Sequence[_Row]
 
@@ -169,8 +169,7 @@ def _programme(problem: Problem) -> _Programme:
 
 def _allocation(programme: _Programme, search: _Search) -> Allocation:
     problem, cells, prices = programme.problem, search.cells, search.dual.prices.tolist()
-    budgets = len(programme.rows) - len(problem.limits)
-    uses = []
+    budgets, uses = len(programme.rows) - len(problem.limits), []
     for limit, row, price in zip(problem.limits, programme.rows[budgets:], prices[budgets:], strict=True):
         side: Literal["min", "max"] | None = ("max" if price > 0 else "min") if price else None
         used = float(exact_sum(row.amounts[cells]))
@@ -185,10 +184,8 @@ def _nothing_found(programme: _Programme, seconds: float | None, ruled_out: bool
     if ruled_out:
         mend = "raise a cap, lower a floor, or make more arms eligible"
         return ProblemError(f"no decision holds {what} together (proved by the integer programme); {mend}")
-    return ProblemError(
-        f"no decision that holds {what} was found in {amount_text(float(seconds or 0))} seconds, nor proved impossible: "
-        'give more seconds, or a start that holds them (method="dual" may find one)'
-    )
+    mend = 'give more seconds, or a start that holds them (method="dual" may find one)'
+    return ProblemError(f"no decision that holds {what} was found or ruled out in {seconds:g} seconds; {mend}")
 
 
 class _Search:
@@ -218,7 +215,7 @@ class _Search:
         """A cell that loses more than this is in no decision better than the best so far."""
         if self.cells is None:
             return math.inf
-        step = 0 if self.objective.error else self.objective.unit  # what is better is better by a unit at least
+        step = 0 if self.objective.error else self.objective.unit  # what is better is so by a unit at least
         return float_above(Fraction(self.dual.bound) - self.best - step)
 
     def run(self) -> None:
@@ -391,11 +388,11 @@ def _prices(programme: _Programme, solver: Literal["glop", "pdlp"]) -> Floats:
     unit, *units = (2.0 ** _exponent(amounts) for amounts in (programme.value, *(row.amounts for row in rows)))
     parts = [sparse.csr_matrix((np.ones(cells), (programme.user, np.arange(cells))), shape=(n, cells))]
     parts += [sparse.csr_matrix(row.amounts / u) for row, u in zip(rows, units, strict=True)]
-    low = np.array([1.0] * n + [row.low / u for row, u in zip(rows, units, strict=True)])
-    high = np.array([1.0] * n + [row.high / u for row, u in zip(rows, units, strict=True)])
+    low, high = (np.array([1.0] * n + [getattr(row, side) for row in rows]) for side in ("low", "high"))
+    low[n:], high[n:] = low[n:] / units, high[n:] / units
     model: Any = linear.ModelBuilderHelper()
-    matrix, ceiling = sparse.vstack(parts, format="csr"), np.full(cells, np.inf)
-    model.fill_model_from_sparse_data(np.zeros(cells), ceiling, programme.value / unit, low, high, matrix)
+    sides = np.zeros(cells), np.full(cells, np.inf), programme.value / unit, low, high
+    model.fill_model_from_sparse_data(*sides, sparse.vstack(parts, format="csr"))
     model.set_maximize(True)
     found = linear.ModelSolverHelper(solver)
     found.solve(model)
