@@ -110,6 +110,7 @@ def _newton(
     """Newton's method at one heat, until every row is within `close` typical amounts of what its price asks for."""
 
     def look(at: Floats) -> tuple[Survey, float]:
+        """The soft choice and the softened dual at some prices."""
         survey = scores.survey(at, heat=heat)
         return survey, survey.total + math.fsum(scores.support(at))
 
@@ -166,6 +167,7 @@ def _worst(scores: Scores) -> float:
     table = scores.tables[VALUE]
 
     def piece(at: tuple[int, int]) -> float:
+        """Of the users of one piece."""
         value = table[at[0] : at[1]]
         if scores.eligible is not None:
             value = np.where(scores.eligible[at[0] : at[1]], value, np.inf)

@@ -46,8 +46,8 @@ def solve_exact(problem: Problem, seconds: float | None = None, start: Decision 
         thread, a fixed seed, effort in deterministic time.
     start : (n,) a decision to begin from; ignored where it breaks eligibility, the budget or a limit.
 
-    Returns an Allocation whose bound is proved. Its gap is 0, but for the rounding of values (a share of about
-    1e-12), unless time ran out. Prices are the relaxation's: a limit may cost value although its price is 0.
+    Returns an Allocation whose bound is proved. Unless time ran out it is the value, but for values' rounding: up to
+    1e-15 n of all users' spreads of value. Prices are the relaxation's; one of 0 may belong to a limit that costs.
     Meant for up to some 10,000 users with one budget; a dozen limits that bind at once may stay open for hours.
 
     Raises ProblemError when no decision holds the budget and the limits, when time ran out before any was found, and

@@ -49,7 +49,7 @@ def solve_limits(problem: Problem) -> Allocation:
     scores = scores_of(problem)
     dual = minimise(scores)
     if dual.impossible:
-        raise explain(scores) or ProblemError("the limits clash: no decision holds all of them; loosen some")
+        raise explain(scores) or ProblemError(_narrow_clash(scores, dual))
     bound = scores.bound(dual.prices, survey=dual.survey)
     decision, amounts = _decide(problem, scores, dual, bound)
     first = len(scores.rows) - len(problem.limits)
@@ -135,6 +135,15 @@ def _coarse(amounts: Floats) -> Floats:
 def _down(amount: Fraction) -> float:
     nearest = float(amount)
     return nearest if Fraction(nearest) <= amount else math.nextafter(nearest, -math.inf)
+
+
+def _narrow_clash(scores: Scores, dual: Dual) -> str:
+    """What clashes by the prices, where the bounds miss each other by so little that no smallest clash is named."""
+    share = np.abs(dual.prices / dual.units.price)
+    names = [repr(row.name) for row, x in zip(scores.rows, share.tolist(), strict=True) if x > 1e-3 * share.max()]
+    return (
+        f"no decision keeps {', '.join(names)} together, though they miss it by a rounding only; loosen one of them"
+    )
 
 
 def _side(price: float) -> Literal["max", "min"] | None:

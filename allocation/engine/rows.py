@@ -70,7 +70,8 @@ def used(problem: Problem, row: Row, decision: Ints) -> Fraction:
     """What a decision uses of a row, exactly."""
     table = problem.table(row.measure)
 
-    def piece(at: tuple[int, int]) -> Fraction:
+    def of_piece(at: tuple[int, int]) -> Fraction:
+        """What the users of one piece use."""
         own = decision[at[0] : at[1]]
         counts = row.arms[own]
         if row.users is not None:
@@ -80,7 +81,7 @@ def used(problem: Problem, row: Row, decision: Ints) -> Fraction:
         chosen = np.flatnonzero(counts)
         return exact_sum(table[at[0] + chosen, own[chosen]].astype(np.float64))
 
-    return sum(threads.run(piece, threads.pieces(len(decision))), Fraction(0))
+    return sum(threads.run(of_piece, threads.pieces(len(decision))), Fraction(0))
 
 
 def uses_of(problem: Problem, decision: Ints, prices: Floats) -> tuple[LimitUse, ...]:

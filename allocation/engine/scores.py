@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -178,6 +178,7 @@ class Scores:
         first = self.groupings[0]
 
         def piece(at: tuple[int, int]) -> tuple[Floats, list[Floats]]:
+            """Total and sums of the users of one piece; their arms go to their places."""
             sums = [np.zeros(one.shape) for one in coefficients]
             carry = np.zeros(coefficients[0].shape[1:] if round_off else (0, 0))
             total = np.zeros(2)
@@ -224,11 +225,13 @@ class Scores:
     def _absolute(self) -> list[float]:
         """Sum of the absolute cells of each table, a little above; of users, their number."""
 
-        def total(table: Table) -> float:
-            def piece(at: tuple[int, int]) -> float:
-                return float(np.abs(table[at[0] : at[1]].astype(np.float64, order="C")).sum())
+        def piece(table: Table, at: tuple[int, int]) -> float:
+            """Of the users of one piece, in double precision and in the order of cells, whatever the layout."""
+            return float(np.abs(table[at[0] : at[1]].astype(np.float64, order="C")).sum())
 
-            return 1.001 * math.fsum(threads.run(piece, threads.pieces(self.n)))
+        def total(table: Table) -> float:
+            """Of all users, a little more than it is."""
+            return 1.001 * math.fsum(threads.run(partial(piece, table), threads.pieces(self.n)))
 
         return [float(self.n) if table is None else total(table) for table in self.tables]
 

@@ -21,8 +21,9 @@ def solve(problem: Problem, method: Literal["auto", "dual", "exact"] = "auto") -
     programming: seconds for some hundred users, hopeless for many thousands. "auto" is "dual", and leaves to integer
     programming only small problems with limits for which the prices lead to no decision.
 
-    The same problem has the same decision whatever the machine, the number of threads and the layout of the tables.
-    Without limits more budget never means less value, and the decision is within one user's one step of the best.
+    The same problem has the same decision whatever the number of threads and the layout of the tables. Without limits
+    that holds on any machine, more budget never means less value, and the decision is within one user's one step of
+    the best. With limits the prices come from exponentials, whose last digit may differ between processors.
 
     Raises ProblemError when no decision is within the budget and the limits, and says which clash.
 

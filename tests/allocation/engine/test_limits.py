@@ -346,6 +346,13 @@ def test_limits_that_clash_are_refused_with_their_names():
         solve_limits(Problem(value, cost, limits=limits))
 
 
+def test_a_budget_that_is_missed_by_a_rounding_is_refused():
+    eligible = np.array([[False, True, True]] * 2)
+    for short in (1e-3, 1e-9):
+        with pytest.raises(ProblemError, match="the budget"):
+            solve_limits(Problem(np.ones((2, 3)), np.ones((2, 3)), 2.0 - short, eligible, [Limit("all", min=2)]))
+
+
 def test_whole_users_may_not_hold_what_shared_ones_do():
     """Each of two users brings 2 or nothing, and 1 is asked for."""
     problem = Problem(np.ones((2, 2)), np.zeros((2, 2)), resources={"calls": np.array([[0.0, 2.0]] * 2)})
