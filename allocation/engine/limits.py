@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Literal
 
 import numpy as np
 
 from allocation.engine.clash import explain
 from allocation.engine.core import core_of, search
 from allocation.engine.dual import Dual, minimise, off
-from allocation.engine.limit import LimitUse
-from allocation.engine.money import amount_text, exact_sum, exact_total
+from allocation.engine.money import amount_text, exact_sum, exact_total, float_below
 from allocation.engine.problem import Allocation, Problem, ProblemError, allocation_of
-from allocation.engine.rows import Floats, Ints, excess, used
+from allocation.engine.rows import Floats, Ints, excess, used, uses_of
 from allocation.engine.scores import Scores, scores_of
 
 SIZES = (1, 4, 16)  # of the cores in which a decision is sought, one after the other
@@ -53,10 +51,7 @@ def solve_limits(problem: Problem) -> Allocation:
     bound = scores.bound(dual.prices, survey=dual.survey)
     decision, amounts = _decide(problem, scores, dual, bound)
     first = len(scores.rows) - len(problem.limits)
-    uses = tuple(
-        LimitUse(limit.name, limit.measure, float(amount), limit.min, limit.max, price, _side(price))
-        for limit, amount, price in zip(problem.limits, amounts[first:], dual.prices[first:].tolist(), strict=True)
-    )
+    uses = uses_of(problem.limits, amounts[first:], dual.prices[first:])
     return allocation_of(problem, decision, float(dual.prices[0]) if first else 0.0, bound, uses)
 
 
@@ -121,8 +116,8 @@ def _repaired(
 def _room(scores: Scores, amounts: list[Fraction]) -> tuple[Floats, Floats]:
     """What is left to the caps and to the floors, (m,) each: floats that are no more."""
     pairs = [*zip(scores.rows, amounts, strict=True)]
-    above = [_down(Fraction(row.high) - x) if row.high < math.inf else math.inf for row, x in pairs]
-    below = [_down(x - Fraction(row.low)) if row.low > -math.inf else math.inf for row, x in pairs]
+    above = [float_below(Fraction(row.high) - x) if row.high < math.inf else math.inf for row, x in pairs]
+    below = [float_below(x - Fraction(row.low)) if row.low > -math.inf else math.inf for row, x in pairs]
     return np.array(above), np.array(below)
 
 
@@ -132,11 +127,6 @@ def _coarse(amounts: Floats) -> Floats:
     return np.ldexp(np.round(share * 64) / 64, power)
 
 
-def _down(amount: Fraction) -> float:
-    nearest = float(amount)
-    return nearest if Fraction(nearest) <= amount else math.nextafter(nearest, -math.inf)
-
-
 def _narrow_clash(scores: Scores, dual: Dual) -> str:
     """What clashes by the prices, where the bounds miss each other by so little that no smallest clash is named."""
     share = np.abs(dual.prices / dual.units.price)
@@ -144,7 +134,3 @@ def _narrow_clash(scores: Scores, dual: Dual) -> str:
     return (
         f"no decision keeps {', '.join(names)} together, though they miss it by a rounding only; loosen one of them"
     )
-
-
-def _side(price: float) -> Literal["max", "min"] | None:
-    return "max" if price > 0 else "min" if price < 0 else None

@@ -21,6 +21,12 @@ def float_above(amount: Fraction) -> float:
     return nearest if Fraction(nearest) >= amount else math.nextafter(nearest, math.inf)
 
 
+def float_below(amount: Fraction) -> float:
+    """The largest float that is no more than the amount."""
+    nearest = float(amount)
+    return nearest if Fraction(nearest) <= amount else math.nextafter(nearest, -math.inf)
+
+
 def amount_text(amount: float) -> str:
     """An amount of money with every digit it needs and thousands separators: 1,234.5, and 20 rather than 20.0."""
     return f"{amount:,}".removesuffix(".0")

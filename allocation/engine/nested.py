@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from allocation.engine.clash import explain
 from allocation.engine.limit import Limit, ProblemError
-from allocation.engine.money import exact_sum, float_above
+from allocation.engine.money import exact_sum, float_above, float_below
 from allocation.engine.price import solve_budget
 from allocation.engine.problem import Allocation, Problem, allocation_of
-from allocation.engine.rows import uses_of
+from allocation.engine.rows import rows_of, used, uses_of
 from allocation.engine.scores import scores_of
 
 
@@ -55,7 +55,8 @@ def solve_segments(problem: Problem) -> Allocation:
         nested = solve_nested(problem)
     except ProblemError as error:
         raise explain(scores_of(problem)) or error from None
-    uses = uses_of(problem, nested.decision, nested.prices)
+    amounts = [used(problem, row, nested.decision) for row in rows_of(problem)[-len(problem.limits) :]]
+    uses = uses_of(problem.limits, amounts, nested.prices)
     return allocation_of(problem, nested.decision, nested.price, nested.bound, uses)
 
 
@@ -84,7 +85,7 @@ def solve_nested(problem: Problem) -> Nested:
             if left is not None:
                 left -= _spent(problem, rows[s], own[s].decision)
         rest = np.flatnonzero(pooled)
-        common = _solve(problem, rest, math.inf if left is None else _float_below(left))
+        common = _solve(problem, rest, math.inf if left is None else float_below(left))
         decision[rest] = common.decision
         over = {
             s
@@ -100,7 +101,7 @@ def solve_nested(problem: Problem) -> Nested:
         # What the held leave of their caps went to the others; the relaxation would not have left it.
         left = Fraction(problem.limit) - sum(Fraction(problem.limits[s].high) for s in held)
         with contextlib.suppress(ProblemError):
-            found.append(_certified(problem, rows, own, held, _solve(problem, rest, _float_below(left)), left))
+            found.append(_certified(problem, rows, own, held, _solve(problem, rest, float_below(left)), left))
     bound, price, prices = min(found, key=lambda one: one[0])
     return Nested(decision, bound, price, prices)
 
@@ -117,7 +118,7 @@ def _certified(
     price, prices = Fraction(common.price), np.zeros(len(rows))
     bound = Fraction(common.bound)
     if left is not None:
-        bound += price * (Fraction(problem.limit) - Fraction(_float_below(left)))
+        bound += price * (Fraction(problem.limit) - Fraction(float_below(left)))
     for s in held:
         if own[s].price >= common.price:
             prices[s] = own[s].price - common.price
@@ -143,11 +144,6 @@ def _best_scores(problem: Problem, rows: NDArray[np.int64], price: float) -> flo
 
 def _spent(problem: Problem, rows: NDArray[np.int64], decision: NDArray[np.int64]) -> Fraction:
     return exact_sum(problem.cost[rows, decision].astype(np.float64))
-
-
-def _float_below(amount: Fraction) -> float:
-    nearest = float(amount)
-    return nearest if Fraction(nearest) <= amount else math.nextafter(nearest, -math.inf)
 
 
 def _counts_all_cost(problem: Problem, limit: Limit, own: NDArray[np.bool_]) -> bool:

@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from allocation.engine import threads
-from allocation.engine.limit import BUDGET, LimitUse
+from allocation.engine.limit import BUDGET, Limit, LimitUse
 from allocation.engine.money import exact_sum
 from allocation.engine.problem import Problem
 
@@ -84,20 +84,19 @@ def used(problem: Problem, row: Row, decision: Ints) -> Fraction:
     return sum(threads.run(of_piece, threads.pieces(len(decision))), Fraction(0))
 
 
-def uses_of(problem: Problem, decision: Ints, prices: Floats) -> tuple[LimitUse, ...]:
-    """What a decision makes of each limit, with the prices (m,) of the limits alone, in their order."""
-    rows = rows_of(problem)[-len(problem.limits) :] if problem.limits else ()
+def uses_of(limits: Sequence[Limit], amounts: Sequence[Fraction], prices: Floats) -> tuple[LimitUse, ...]:
+    """The report of each limit from what a decision uses of it and its price."""
     return tuple(
         LimitUse(
             limit.name,
             limit.measure,
-            float(used(problem, row, decision)),
+            float(amount),
             limit.min,
             limit.max,
             price,
             "max" if price > 0 else "min" if price < 0 else None,
         )
-        for limit, row, price in zip(problem.limits, rows, prices.tolist(), strict=True)
+        for limit, amount, price in zip(limits, amounts, prices.tolist(), strict=True)
     )
 
 
