@@ -20,6 +20,7 @@ SIZES = (1, 4, 16)  # of the cores in which a decision is sought, one after the 
 MANY = 200.0  # typical amounts, and
 SHARE = 2e-3  # typical amounts a user: if rows are further off, ties are split before the search
 EXACT = 4000  # cells: smaller problems are given to integer programming where the search finds nothing
+EFFORT = 20.0  # deterministic seconds for that
 REFINED = 5  # times that a decision is mended which holds in floats only
 OVER = 1.2  # times its price: what breaking a row costs in the search at first, and
 SOME = 0.01  # typical prices more
@@ -70,7 +71,7 @@ def _decide(problem: Problem, scores: Scores, dual: Dual, bound: float) -> tuple
     if scores.n * scores.width <= EXACT:
         from allocation.engine.exact import solve_exact  # OR-Tools is slow to load, and rarely needed
 
-        decision = solve_exact(problem).decision
+        decision = solve_exact(problem, effort=EFFORT).decision
         return decision, [used(problem, row, decision) for row in scores.rows]
     raise ProblemError(
         f"no decision was found that holds all limits, although one that shares users out among arms does: the "

@@ -17,9 +17,9 @@ def solve(problem: Problem, method: Literal["auto", "dual", "exact"] = "auto") -
     """Decide which arm each user gets, within the budget and every limit, and certify how good that is.
 
     method : "dual" finds the prices of the budget and the limits and a decision near them, for any number of users;
-    its `gap` says how much better any other decision could be at most. "exact" proves the best decision by integer
-    programming: seconds for some hundred users, hopeless for many thousands. "auto" is "dual", and leaves to integer
-    programming only small problems with limits for which the prices lead to no decision.
+    its `gap` says how much better any other decision could be at most. "exact" goes on from there to proof by integer
+    programming: seconds for thousands of users with one budget, hours for a hundred with many limits. "auto" is
+    "dual"; both leave to integer programming the small problems with limits for which prices lead to no decision.
 
     The same problem has the same decision whatever the number of threads and the layout of the tables. Without limits
     that holds on any machine, more budget never means less value, and the decision is within one user's one step of
@@ -42,7 +42,11 @@ def solve(problem: Problem, method: Literal["auto", "dual", "exact"] = "auto") -
     if method == "exact":
         from allocation.engine.exact import solve_exact  # OR-Tools is slow to load, and rarely needed
 
-        return solve_exact(problem)
+        return solve_exact(problem, start=_by_prices(problem).decision)
+    return _by_prices(problem)
+
+
+def _by_prices(problem: Problem) -> Allocation:
     if not problem.limits:
         return solve_budget(problem)
     return solve_segments(problem) if is_nested(problem) else solve_limits(problem)

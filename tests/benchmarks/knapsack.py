@@ -50,7 +50,8 @@ def row(name, method, knapsacks, seconds) -> list[str]:
         begun = time.perf_counter()
         try:
             if method == "exact":
-                allocation = solve_exact(knapsack.problem, seconds=seconds)
+                start = solve(knapsack.problem, method="dual").decision
+                allocation = solve_exact(knapsack.problem, seconds=seconds, start=start)
             else:
                 allocation = solve(knapsack.problem, method=method)
         except ProblemError as error:  # counts as not held: these problems all have a decision

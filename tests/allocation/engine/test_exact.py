@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from allocation import Problem, ProblemError
+from allocation import Problem, ProblemError, solve
 from allocation.engine.exact import lp_bound, solve_exact
 from allocation.engine.limit import Limit
 from tests.knapsack import SMALL, hiremath_hill, khan
@@ -219,7 +219,7 @@ def test_when_time_runs_out_the_bound_is_still_true():
 
 
 def test_when_time_runs_out_before_any_decision_the_message_names_the_mend():
-    with pytest.raises(ProblemError, match=r"found or ruled out in 0 seconds; give more seconds, or a start"):
+    with pytest.raises(ProblemError, match=r"found or ruled out in the time given; loosen one, or give more time"):
         solve_exact(hard(), seconds=0.0)
 
 
@@ -308,3 +308,24 @@ def test_published_problems_with_ten_rows_are_proved(name, data_folder):
     assert allocation.value == pytest.approx(knapsack.known, rel=1e-12)
     assert allocation.gap <= 1e-12
     assert lp_bound(knapsack.problem) >= knapsack.known
+
+
+def test_effort_ends_the_search_at_the_same_decision():
+    """Too little effort for a proof: bound and gap stay true, and a second run decides the same."""
+    rng = np.random.default_rng(7)
+    value, cost = rng.integers(10, 60, (60, 6)).astype(float), np.zeros((60, 6))
+    tables = {f"r{k}": rng.integers(1, 60, (60, 6)).astype(float) for k in range(8)}
+    limits = [Limit(name, name, max=float(table.mean() * 55), arms=range(6)) for name, table in tables.items()]
+    problem = Problem(value, cost, limits=limits, resources=tables)
+    one, other = (solve_exact(problem, effort=0.5) for _ in range(2))
+    np.testing.assert_array_equal(one.decision, other.decision)
+    assert one.value <= one.bound == other.bound
+
+
+def test_solve_goes_on_from_the_prices_decision():
+    """Value 10 for 10, or 9 for 6 and 8 for 5: prices take what fits by return, the programme proves 10 + 0 or 9."""
+    problem = Problem([[0.0, 9], [0, 8], [0, 10]], [[0.0, 6], [0, 5], [0, 10]], budget=10.0)
+    assert solve(problem).value <= solve(problem, method="exact").value == 10
+    assert solve(problem, method="exact").gap == 0
+    with pytest.raises(ProblemError, match="method is 'fast'; one of 'auto', 'dual', 'exact' is expected"):
+        solve(problem, method="fast")
