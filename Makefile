@@ -47,8 +47,10 @@ format: $(VENV)/installed-dev  ## put the code into the house's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/installed-dev  ## print the benchmark tables (about a quarter of an hour)
-	$(BIN)/python tests/benchmarks/solve_exactness.py
+bench: $(VENV)/installed-dev  ## print the benchmark tables (about an hour; let nothing else run)
+	$(BIN)/python tests/benchmarks/allocation.py
+	$(BIN)/python tests/benchmarks/certificates.py
+	$(BIN)/python tests/benchmarks/knapsack.py
 	$(BIN)/python tests/benchmarks/verified_coverage.py
 	$(BIN)/python tests/benchmarks/placebo.py
 

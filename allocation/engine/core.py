@@ -61,13 +61,14 @@ def core_of(scores: Scores, dual: Dual, decision: Ints, broken: Floats, size: in
 
 
 def search(
-    core: Core, above: Floats, below: Floats, weight: Floats, rounds: int, missing: float
+    core: Core, above: Floats, below: Floats, weight: Floats, rounds: int, missing: float, exact_fit: bool
 ) -> tuple[Ints, bool]:
     """The best choice found for each of the core's users (k,), and whether with them all rows hold in floats.
 
     above, below : (m,) what is left to the caps and to the floors of the rows, negative where a row is broken.
     weight : (m,) value units that breaking a row by one unit costs at first. rounds : more than the core's size asks.
     missing : what no decision can win over the present one, value units: the search ends once that is won.
+    exact_fit : give the rounding of sums the benefit of the doubt; else what is not clearly within a row is out of it.
     """
     best = core.own.copy()
     if len(core.arm) == len(best) or len(above) == 0:
@@ -75,7 +76,7 @@ def search(
     rounds = int(min(max(WORK / core.amount.size, 200) + rounds, MOST_WORK / core.amount.size + 200, 20_000))
     rounded = (core.amount != np.floor(core.amount)).any(axis=0)
     slip = np.where(rounded, SLIP * np.abs(core.amount).max(axis=0), 0.0)
-    room = above - slip, below - slip
+    room = (above + slip, below + slip) if exact_fit else (above - slip, below - slip)
     enough = math.fsum(core.value[core.own]) + missing
     args = (core.first, core.value, core.amount, core.own.copy(), *room, weight, rounds, enough, best)
     return best, bool(oscillate(*args) > -math.inf)

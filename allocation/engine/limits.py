@@ -61,9 +61,10 @@ def _decide(problem: Problem, scores: Scores, dual: Dual, bound: float) -> tuple
     nearest: tuple[float, str] = (math.inf, "")
     for size in SIZES:
         for start in _starts(scores, dual):
-            decision, amounts, wrong = _repaired(problem, scores, dual, start, size, bound)
-            if not wrong:
-                return decision, amounts
+            for exact_fit in (True, False):
+                decision, amounts, wrong = _repaired(problem, scores, dual, start, size, bound, exact_fit)
+                if not wrong:
+                    return decision, amounts
             nearest = min(nearest, max(wrong))
     clash = explain(scores)
     if clash is not None:
@@ -88,18 +89,21 @@ def _starts(scores: Scores, dual: Dual) -> Iterator[Ints]:
 
 
 def _repaired(
-    problem: Problem, scores: Scores, dual: Dual, decision: Ints, size: int, bound: float
+    problem: Problem, scores: Scores, dual: Dual, decision: Ints, size: int, bound: float, exact_fit: bool
 ) -> tuple[Ints, list[Fraction], list[tuple[float, str]]]:
-    """The last decision tried, what it uses of each row, and which rows it breaks by how much: none if it is good."""
+    """The last decision tried, what it uses of each row, and which rows it breaks by how much: none if it is good.
+
+    exact_fit : take what fills a limit to the last digit for a fit. In floats that may be wrong; then try without.
+    """
     decision = decision.copy()
     amounts = [used(problem, row, decision) for row in scores.rows]
     weight = _coarse(OVER * np.abs(dual.prices) / dual.units.price + SOME) * dual.units.price
-    for _ in range(REFINED):
+    for _ in range(1 if exact_fit else REFINED):
         broken = np.array([float(excess(row, x)) for row, x in zip(scores.rows, amounts, strict=True)])
         broken *= dual.units.price / dual.units.value
         core = core_of(scores, dual, decision, broken, size)
         missing = bound - float(exact_total(problem.value, decision)) - NOTHING * (abs(bound) + dual.units.value)
-        best, held = search(core, *_room(scores, amounts), weight, 3 * size * int(broken.sum()), missing)
+        best, held = search(core, *_room(scores, amounts), weight, 3 * size * int(broken.sum()), missing, exact_fit)
         decision[core.users] = core.arm[best]
         before, after = core.amount[core.own], core.amount[best]
         amounts = [x + exact_sum(after[:, r]) - exact_sum(before[:, r]) for r, x in enumerate(amounts)]
