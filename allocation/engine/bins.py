@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from allocation.engine import threads
 from allocation.engine.kernels import TOP, climb
+from allocation.engine.money import WORDS, add, register_total
 from allocation.engine.tables import Tables
 
 MANTISSA = 52  # binary digits of a float beside its exponent
@@ -29,7 +30,8 @@ class Heap:
     digits : binary digits of the slope that tell bins apart.
     key : (b,) int64, falling; the slopes' leading bits. cost, value : (b,) what the steps in the bin add together.
     moves : (b, K+1) int64, how many users more (or fewer) each arm has after these steps.
-    start : (2,) cost and value of everybody's cheapest arm; users : (K+1,) int64, how many start on each arm.
+    start : (2, words) registers of cost and value of everybody's cheapest arm. users : (K+1,) int64, how many
+        start on each arm.
     """
 
     digits: int
@@ -37,7 +39,7 @@ class Heap:
     cost: NDArray[np.float64]
     value: NDArray[np.float64]
     moves: NDArray[np.int64]
-    start: NDArray[np.float64]
+    start: NDArray[np.int64]
     users: NDArray[np.int64]
 
     def coarser(self, digits: int) -> Heap:
@@ -53,7 +55,7 @@ def heap_steps(users: Tables, digits: int) -> Heap:
     def piece(at: tuple[int, int]) -> Heap:
         # Zeroed memory is untouched memory: only bins that occur are ever real.
         amount, moves = np.zeros((bins, 2)), np.zeros((bins, arms), dtype=np.int32)
-        key, start = np.empty(min(bins, (at[1] - at[0]) * arms), dtype=np.int64), np.zeros(2)
+        key, start = np.empty(min(bins, (at[1] - at[0]) * arms), dtype=np.int64), np.zeros((2, WORDS), dtype=np.int64)
         count = np.zeros(arms, dtype=np.int64)
         b = _pile(*users, *at, MANTISSA - digits, amount, moves, key, start, count)
         key = np.sort(key[:b])[::-1]
@@ -65,7 +67,7 @@ def heap_steps(users: Tables, digits: int) -> Heap:
         np.empty(0),
         np.empty(0),
         np.empty((0, arms), dtype=np.int64),
-        np.zeros(2),
+        np.zeros((2, WORDS), dtype=np.int64),
         np.zeros(arms, dtype=np.int64),
     )
     return add_heaps([nobody, *threads.run(piece, threads.pieces(len(users.value), PIECE))], digits)
@@ -95,7 +97,7 @@ def bracket_by_bins(users: Tables, budget: float) -> tuple[float, float]:
     """
     digits = 8
     heap = heap_steps(users, digits)
-    at = int(np.searchsorted(heap.start[0] + np.cumsum(heap.cost), budget))
+    at = int(np.searchsorted(np.cumsum(heap.cost), budget - float(register_total(heap.start[0]))))
 
     def slope(key: int) -> float:
         return float(np.int64(key << (MANTISSA - digits)).view(np.float64))
@@ -124,8 +126,8 @@ def _pile(
     bins = 0
     for i in range(first, end):
         corners = climb(value, cost, eligible, i, arm, at_cost, at_value, slope)
-        start[0] += at_cost[0]
-        start[1] += at_value[0]
+        add(start[0], at_cost[0])
+        add(start[1], at_value[0])
         users[arm[0]] += 1
         for k in range(1, corners + 1):
             b = np.float64(slope[k]).view(np.int64) >> shift

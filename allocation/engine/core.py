@@ -68,7 +68,7 @@ def search(
     above, below : (m,) what is left to the caps and to the floors of the rows, negative where a row is broken.
     weight : (m,) value units that breaking a row by one unit costs at first. rounds : more than the core's size asks.
     missing : what no decision can win over the present one, value units: the search ends once that is won.
-    exact_fit : give the rounding of sums the benefit of the doubt; else what is not clearly within a row is out of it.
+    exact_fit : give the rounding of sums the benefit of the doubt; else what is not clearly within is outside.
     """
     best = core.own.copy()
     if len(core.arm) == len(best) or len(above) == 0:

@@ -53,7 +53,7 @@ def minimise(scores: Scores) -> Dual:
         rough = _cool(_sample(scores), prices, units, heat, heat / FIRST, -math.inf)
         if np.abs(rough / units.price).max(initial=0.0) < 100:
             prices, heat = rough, heat / FIRST
-    worst = _worst(scores) - 1e-9 * units.value * scores.n
+    worst = _worst(scores) - 1e-9 * units.value * scores.n - 1e-12 * scores.absolute[VALUE]
     last = LAST_HEAT * units.value * min(max(scores.n / MANY, 0.01), 1.0)
     lowest, at = math.inf, prices
     while True:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from allocation.engine.bands import Replicates, add_replicates, replicate
 from allocation.engine.bins import Heap, add_heaps, heap_steps
+from allocation.engine.kernels import TOP
+from allocation.engine.money import float_above, register_total
 from allocation.engine.path import Path, exact_path, merge_paths
 from allocation.engine.problem import Problem, ProblemError
 from allocation.engine.tables import Table, Tables
@@ -42,7 +46,8 @@ def frontier(
     replicates : how many times the users are resampled for `band` and `difference`; 0 for none. Needs `knots`
         (8,000 if None).
     seed : of the resampling; frontiers with the same seed and users are resampled alike.
-    first_user : position of the first of these users, where they are a piece of more and will be merged.
+    first_user : position of the first of these users, where they are a piece of more and will be merged; pieces that
+        give the same positions are resampled as if they were the same users.
 
     It is the linear relaxation: at a budget between two knots one user is shared between two arms, so no decision
     is worth more, and the best is worth at most that one step less. Value and cost are taken as given: bands tell
@@ -57,10 +62,9 @@ def frontier(
     (2.5, 2.5)
     """
     problem = Problem(value, cost, eligible=eligible)
-    if knots is not None and (isinstance(knots, bool) or int(knots) != knots or knots < 2):
-        raise ProblemError(f"knots is {knots!r}; a whole number of at least 2 is expected, or None for every step")
-    if replicates < 0:
-        raise ProblemError(f"replicates is {replicates}; 0 or more is expected")
+    knots = None if knots is None else _whole(knots, "knots", 2)
+    replicates, seed = _whole(replicates, "replicates", 0), _whole(seed, "seed", 0)
+    first_user = _whole(first_user, "first_user", 0)
     users = Tables(problem.value, problem.cost, problem.eligible)
     if replicates and knots is None:
         knots = 8_000
@@ -75,7 +79,8 @@ class Frontier:
 
     Attributes
     ----------
-    budget, value : (k,) knots, money and value units, both rising; the first is everybody on the cheapest arm.
+    budget, value : (k,) knots, money and value units, both rising; the first is everybody on the cheapest arm, its
+        cost rounded upwards. Later knots are sums of floats.
     price : (k,) value per unit of money just above each knot, never rising; 0 at the last, where all is bought.
     n_users : n.
     """
@@ -88,19 +93,38 @@ class Frontier:
     @cached_property
     def budget(self) -> NDArray[np.float64]:
         """Money at each knot."""
-        return _reached(self.steps.start[0], self.steps.cost)
+        knots = float(self._start[0]) + self._reached
+        knots[0] = float_above(self._start[0])
+        return knots
 
     @cached_property
     def value(self) -> NDArray[np.float64]:
         """Value at each knot."""
-        return _reached(self.steps.start[1], self.steps.value)
+        return float(self._start[1]) + np.concatenate([[0.0], np.cumsum(self.steps.value)])
 
     @cached_property
     def price(self) -> NDArray[np.float64]:
         """Value per unit of money just above each knot."""
         with np.errstate(over="ignore"):
             chord = self.steps.slope if isinstance(self.steps, Path) else self.steps.value / self.steps.cost
-        return np.append(np.minimum.accumulate(chord), 0.0)
+        return np.append(np.minimum(np.minimum.accumulate(chord), TOP), 0.0)
+
+    @cached_property
+    def _start(self) -> tuple[Fraction, Fraction]:
+        """Cost and value of everybody's cheapest arm, exactly."""
+        return register_total(self.steps.start[0]), register_total(self.steps.start[1])
+
+    @cached_property
+    def _reached(self) -> NDArray[np.float64]:
+        """Money above the cheapest decision at each knot: apart from that, so that neither swallows the other."""
+        return np.concatenate([[0.0], np.cumsum(self.steps.cost)])
+
+    def _place(self, wanted: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The last knot that each budget reaches, -1 below the cheapest decision, and the money above that knot."""
+        spare = np.maximum(wanted - float(self._start[0]), 0.0)
+        knot = np.searchsorted(self._reached, spare, side="right") - 1
+        last = len(self._reached) - 1
+        return np.where(wanted < self.budget[0], -1, knot), np.where(knot < last, spare - self._reached[knot], 0.0)
 
     def at(self, budget: ArrayLike) -> Any:
         """Value and price at a budget: two floats, or two arrays (b,) for budgets (b,).
@@ -108,11 +132,11 @@ class Frontier:
         Below the cheapest decision (budgets may be negative where costs are) the value is -inf and the price inf;
         beyond the last knot the value stays and the price is 0.
         """
-        wanted = _budgets(budget)
-        knot = np.searchsorted(self.budget, wanted, side="right") - 1
+        knot, spare = self._place(_budgets(budget))
         at = np.maximum(knot, 0)
-        spare = np.where(at < len(self.budget) - 1, wanted - self.budget[at], 0.0)
-        value = np.where(knot < 0, -np.inf, self.value[at] + self.price[at] * spare)
+        beyond = self.value[np.minimum(at + 1, len(self.value) - 1)]
+        with np.errstate(over="ignore"):
+            value = np.where(knot < 0, -np.inf, np.minimum(self.value[at] + self.price[at] * spare, beyond))
         price = np.where(knot < 0, np.inf, self.price[at])
         return (value, price) if np.ndim(budget) else (float(value[0]), float(price[0]))
 
@@ -123,18 +147,17 @@ class Frontier:
         """
         wanted = _budgets(budget)
         mix = np.full((len(wanted), len(self.steps.users)), np.nan)
-        for row, money in enumerate(wanted):
-            knot = int(np.searchsorted(self.budget, money, side="right")) - 1
+        for row, (knot, spare) in enumerate(zip(*self._place(wanted), strict=True)):
             if knot >= 0 and self.n_users:
-                share = 0.0
-                if knot < len(self.budget) - 1:
-                    share = (money - self.budget[knot]) / (self.budget[knot + 1] - self.budget[knot])
+                share = spare / self.steps.cost[knot] if knot < len(self.steps.cost) else 0.0
                 users = self.steps.users + self._moved(0, knot) + share * self._moved(knot, knot + 1)
                 mix[row] = users / self.n_users
         return mix if np.ndim(budget) else mix[0]
 
     def merge(self, other: Frontier) -> Frontier:
         """The frontier of both sets of users under one budget; both exact, or both with knots."""
+        if not isinstance(other, Frontier):
+            raise ProblemError(f"a Frontier is expected to merge with, not {type(other).__name__}")
         if len(self.steps.users) != len(other.steps.users):
             raise ProblemError(
                 f"one frontier has {len(self.steps.users)} arms and the other {len(other.steps.users)}; the "
@@ -170,7 +193,8 @@ class Frontier:
         if self.n_users != other.n_users or len(self.replicates.weight) != len(other.replicates.weight):
             raise ProblemError("the frontiers differ in users or replicates; a paired difference needs the same ones")
         wanted = _budgets(budget)
-        gain = self.at(wanted)[0] - other.at(wanted)[0]
+        with np.errstate(invalid="ignore"):  # nan below the cheapest decision
+            gain = self.at(wanted)[0] - other.at(wanted)[0]
         low, high = _quantiles(self._spread(budget) - other._spread(budget), level)
         return _shaped(budget, gain, gain + low, gain + high)
 
@@ -202,27 +226,38 @@ def _at_most(heap: Heap, knots: int) -> Heap:
 
 
 def _both(one: Replicates | None, other: Replicates | None) -> Replicates | None:
-    if one is None or other is None or one.seed != other.seed or len(one.weight) != len(other.weight):
+    if one is None or other is None:
         return None
+    if one.seed != other.seed or len(one.weight) != len(other.weight):
+        raise ProblemError("the frontiers were not resampled alike; give both the same replicates= and seed=")
     return add_replicates([one, other])
 
 
-def _reached(start: float, added: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(start + np.concatenate([[0.0], np.cumsum(added)]))
-
-
 def _budgets(budget: ArrayLike) -> NDArray[np.float64]:
-    wanted = np.atleast_1d(np.asarray(budget, dtype=np.float64))
+    try:
+        wanted = np.atleast_1d(np.asarray(budget, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise ProblemError(f"budget is {budget!r}; a number or an array of numbers is expected") from None
+    if wanted.ndim > 1:
+        raise ProblemError(f"budgets have the shape {wanted.shape}; one number or one row of numbers is expected")
     if np.isnan(wanted).any():
-        raise ProblemError("a budget is nan; numbers are expected, in the unit of cost")
+        raise ProblemError("a budget is nan or None; numbers are expected, in the unit of cost (inf for no limit)")
     return wanted
 
 
+def _whole(number: Any, name: str, least: int) -> int:
+    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or not least <= number < 2**63:
+        raise ProblemError(f"{name} is {number!r}; a whole number of at least {least} is expected")
+    return int(number)
+
+
 def _quantiles(spread: NDArray[np.float64], level: float) -> NDArray[np.float64]:
-    if not 0 < level < 1:
-        raise ProblemError(f"level is {level}; a number between 0 and 1 is expected, such as 0.95")
+    if not isinstance(level, (int, float)) or not 0 < level < 1:
+        raise ProblemError(f"level is {level!r}; a number between 0 and 1 is expected, such as 0.95")
     tail = (1 - level) / 2
-    return np.asarray(np.nanquantile(spread, [tail, 1 - tail], axis=0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # without a replicate that has users the band is nan
+        return np.asarray(np.nanquantile(spread, [tail, 1 - tail], axis=0))
 
 
 def _shaped(budget: ArrayLike, *answers: NDArray[np.float64]) -> Any:

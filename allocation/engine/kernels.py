@@ -16,6 +16,7 @@ from allocation.engine.money import add
 
 TOP = float(np.finfo(np.float64).max)  # the highest price: a slope that would overflow is this
 BOTTOM = 5e-324  # the lowest above none
+LEAST = 1e-290  # stands for a price just above 0 where it is multiplied by a cost
 ROUNDING = 1e-12  # share by which a slope must clear a price before it counts as above or below
 
 
@@ -106,7 +107,8 @@ def settle(
     number is returned. sums (3, words) are registers: value, cost and control value of the settled.
     """
     n, width = len(decision), value.shape[1]
-    below, above = low * (1 - ROUNDING), min(high * (1 + ROUNDING), TOP)
+    # At a price of 0 an arm of equal value that is cheaper must still win; at TOP no step is too steep.
+    below, above = low * (1 - ROUNDING), np.inf if high >= TOP else max(high * (1 + ROUNDING), LEAST)
     others = 0
     for r in range(n):
         i = first + r
@@ -125,7 +127,7 @@ def settle(
         own_value, own_cost = np.float64(value[i, own]), np.float64(cost[i, own])
         for j in range(width):
             extra_cost, extra_value = np.float64(cost[i, j]) - own_cost, np.float64(value[i, j]) - own_value
-            price = below if extra_cost > 0 else above
+            price = above if extra_cost < 0 else below
             beats = extra_value > price * extra_cost
             if eligible is not None:
                 beats &= eligible[i, j]

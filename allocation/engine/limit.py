@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -96,6 +96,9 @@ def resolve(
         raise ProblemError(f"limit {limit.name!r} has neither min nor max; give at least one")
     if low is not None and high is not None and low > high:
         raise ProblemError(f"limit {limit.name!r} has its floor {low:,} above its cap {high:,}; swap or mend them")
+    both = limit.measure == "users" and low is not None and high is not None
+    if both and math.ceil(low or 0.0) > math.floor(high or 0.0):
+        raise ProblemError(f"limit {limit.name!r} counts users; no whole number lies between {low:,} and {high:,}")
     users = _mask(limit, n, segments)
     return replace(limit, min=low, max=high, users=users, arms=_positions(limit, arms, arm_names))
 
@@ -171,7 +174,7 @@ def _mask(limit: Limit, n: int, segments: Mapping[str, NDArray[np.bool_]]) -> ND
 def _positions(limit: Limit, arms: int, names: Sequence[str] | None) -> tuple[int, ...]:
     if limit.arms is None:
         return tuple(range(1, arms))
-    if isinstance(limit.arms, (str, int, np.integer)):
+    if isinstance(limit.arms, str) or not isinstance(limit.arms, Iterable):
         raise ProblemError(f"limit {limit.name!r} has arms {limit.arms!r}; a list is expected, [{limit.arms!r}]")
     found = []
     for arm in limit.arms:

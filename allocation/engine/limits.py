@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -24,6 +25,7 @@ EFFORT = 20.0  # deterministic seconds for that
 REFINED = 5  # times that a decision is mended which holds in floats only
 OVER = 1.2  # times its price: what breaking a row costs in the search at first, and
 SOME = 0.01  # typical prices more
+LOW_PRICE = 1e-5  # in typical prices: may be what is left of a price of 0
 NOTHING = 1e-12  # share of the bound, or of a typical range of values: less is no gap
 
 
@@ -46,14 +48,29 @@ def solve_limits(problem: Problem) -> Allocation:
     that holds them, which for small problems is proved by integer programming.
     """
     scores = scores_of(problem)
-    dual = minimise(scores)
-    if dual.impossible:
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # bounds near the largest floats
+        dual = minimise(scores)
+    if dual.impossible and dual.prices.any():
         raise explain(scores) or ProblemError(_narrow_clash(scores, dual))
     bound = scores.bound(dual.prices, survey=dual.survey)
+    dual, bound = _without_noise(scores, dual, bound)
     decision, amounts = _decide(problem, scores, dual, bound)
     first = len(scores.rows) - len(problem.limits)
     uses = uses_of(problem.limits, amounts[first:], dual.prices[first:])
     return allocation_of(problem, decision, float(dual.prices[0]) if first else 0.0, bound, uses)
+
+
+def _without_noise(scores: Scores, dual: Dual, bound: float) -> tuple[Dual, float]:
+    """The dual with prices of nearly 0 at 0, where that bounds as well: such a limit does not bind."""
+    large = np.abs(dual.prices) >= LOW_PRICE * dual.units.price
+    if large.all() or not dual.prices[~large].any():
+        return dual, bound
+    prices = np.where(large, dual.prices, 0.0)
+    survey = scores.survey(prices)
+    clean = scores.bound(prices, survey=survey)
+    if clean > bound + NOTHING * (abs(bound) + dual.units.value):
+        return dual, bound
+    return replace(dual, prices=prices, survey=survey), clean
 
 
 def _decide(problem: Problem, scores: Scores, dual: Dual, bound: float) -> tuple[Ints, list[Fraction]]:

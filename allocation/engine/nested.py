@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from allocation.engine.clash import explain
 from allocation.engine.limit import Limit, ProblemError
+from allocation.engine.limits import solve_limits
 from allocation.engine.money import exact_sum, float_above, float_below
 from allocation.engine.price import solve_budget
 from allocation.engine.problem import Allocation, Problem, allocation_of
@@ -53,8 +54,11 @@ def solve_segments(problem: Problem) -> Allocation:
     """The allocation of nested budgets, its limits reported; ProblemError, which names them, where budgets clash."""
     try:
         nested = solve_nested(problem)
-    except ProblemError as error:
-        raise explain(scores_of(problem)) or error from None
+    except ProblemError:
+        clash = explain(scores_of(problem))
+        if clash is not None:
+            raise clash from None
+        return solve_limits(problem)  # costs below zero: some segments earn what others spend
     amounts = [used(problem, row, nested.decision) for row in rows_of(problem)[-len(problem.limits) :]]
     uses = uses_of(problem.limits, amounts, nested.prices)
     return allocation_of(problem, nested.decision, nested.price, nested.bound, uses)

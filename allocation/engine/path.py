@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from allocation.engine import threads
 from allocation.engine.kernels import climb
+from allocation.engine.money import WORDS, add
 from allocation.engine.tables import Tables
 
 FARTHEST = 64  # places that an insertion may move a step before a full sort is the better way
@@ -24,14 +25,15 @@ class Path:
     ----------
     slope, cost, value : (s,) value per unit of money, never rising, and what each step adds.
     moves : (s, 2) uint16, the arm that the step leaves and the arm it leads to.
-    start : (2,) cost and value of everybody's cheapest arm; users : (K+1,) int64, how many start on each arm.
+    start : (2, words) registers of cost and value of everybody's cheapest arm. users : (K+1,) int64, how many
+        start on each arm.
     """
 
     slope: NDArray[np.float64]
     cost: NDArray[np.float64]
     value: NDArray[np.float64]
     moves: NDArray[np.uint16]
-    start: NDArray[np.float64]
+    start: NDArray[np.int64]
     users: NDArray[np.int64]
 
 
@@ -43,14 +45,14 @@ def exact_path(users: Tables) -> Path:
     amount, moves = np.empty((n * room, 3)), np.empty((n * room, 2), dtype=np.uint16)
     bits = max(1, (n * room).bit_length())
 
-    def piece(at: tuple[int, int]) -> tuple[NDArray[np.uint64], NDArray[np.float64], NDArray[np.int64]]:
+    def piece(at: tuple[int, int]) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
         key = np.empty((at[1] - at[0]) * room, dtype=np.uint64)
-        start, count = np.zeros(2), np.zeros(arms, dtype=np.int64)
+        start, count = np.zeros((2, WORDS), dtype=np.int64), np.zeros(arms, dtype=np.int64)
         s = _walk(*users, *at, room, bits, amount, moves, key, start, count)
         return np.sort(key[:s]), start, count
 
     parts = threads.run(piece, threads.pieces(n))
-    start = np.asarray(sum((part[1] for part in parts), np.zeros(2)))
+    start = np.asarray(sum((part[1] for part in parts), np.zeros((2, WORDS), dtype=np.int64)))
     count = np.asarray(sum((part[2] for part in parts), np.zeros(arms, dtype=np.int64)))
     key = np.concatenate([part[0] for part in parts]) if parts else np.empty(0, dtype=np.uint64)
     key.sort()
@@ -72,7 +74,7 @@ def _sorted_path(
     amount: NDArray[np.float64],
     moves: NDArray[np.uint16],
     place: NDArray[np.int64],
-    start: NDArray[np.float64],
+    start: NDArray[np.int64],
     users: NDArray[np.int64],
 ) -> Path:
     slope, cost, value = (np.empty(len(place)) for _ in range(3))
@@ -111,8 +113,8 @@ def _walk(
     s = 0
     for i in range(first, end):
         corners = climb(value, cost, eligible, i, arm, at_cost, at_value, slope)
-        start[0] += at_cost[0]
-        start[1] += at_value[0]
+        add(start[0], at_cost[0])
+        add(start[1], at_value[0])
         users[arm[0]] += 1
         for k in range(1, corners + 1):
             place = i * room + k - 1

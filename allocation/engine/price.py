@@ -172,7 +172,7 @@ def _within(
         rest = left - (_exact(cost, rows[new], chosen[new]) - _exact(cost, rows[new], own[new]))
         if rest >= 0:
             return answer, chosen, rest
-        reserve -= rest
+        reserve = 2 * reserve - rest
 
 
 def _movers(users: Tables, decision: Decision, money: float) -> NDArray[np.int64]:

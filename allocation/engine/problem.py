@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -64,13 +64,12 @@ class Problem:
         note("budget", check_budget(self.budget))
         if self.eligible is not None:
             note("eligible", check_eligible(self.eligible, shape))
-        note("resources", _resources(self.resources, shape))
+        note("resources", _resources({} if self.resources is None else self.resources, shape))
         if self.arms is not None:
             note("arms", _arm_names(self.arms, shape[1]))
-        if isinstance(self.limits, Limit):
-            raise ProblemError(f"limits is the single limit {self.limits.name!r}; a list is expected, limits=[...]")
+        given = _limits(self.limits)
         segments = check_segments(self.segments, shape[0])
-        limits = [resolve(limit, shape[0], shape[1], self.arms, segments, self.resources) for limit in self.limits]
+        limits = [resolve(limit, shape[0], shape[1], self.arms, segments, self.resources) for limit in given]
         names = [limit.name for limit in limits]
         for name in names:
             if names.count(name) > 1:
@@ -167,9 +166,17 @@ def check_budget(budget: float | None) -> float | None:
     return None if math.isinf(number) else number
 
 
+def _limits(limits: Any) -> list[Limit]:
+    if isinstance(limits, Limit):
+        raise ProblemError(f"limits is the single limit {limits.name!r}; a list is expected, limits=[...]")
+    if limits is not None and not isinstance(limits, Iterable):
+        raise ProblemError(f"limits is {limits!r}; a list of Limit(...) is expected")
+    return [] if limits is None else list(limits)
+
+
 def _arm_names(arms: Sequence[str], columns: int) -> tuple[str, ...]:
-    names = () if isinstance(arms, str) else tuple(arms)
-    if len(names) != columns:
+    names = () if isinstance(arms, str) or not isinstance(arms, Iterable) else tuple(arms)
+    if len(names) != columns or not all(isinstance(name, str) for name in names):
         raise ProblemError(f"arms is {arms!r}; {columns} names are expected, one for each column of the tables")
     if len(set(names)) < columns:
         raise ProblemError(f"arms is {arms!r}; {columns} different names are expected")
@@ -178,7 +185,9 @@ def _arm_names(arms: Sequence[str], columns: int) -> tuple[str, ...]:
 
 def _resources(tables: Mapping[str, Table], shape: tuple[int, ...]) -> dict[str, Table]:
     checked = {}
-    for name, table in dict(tables or {}).items():
+    if not isinstance(tables, Mapping):
+        raise ProblemError(f"resources is {type(tables).__name__}; tables by name are expected, {{'minutes': table}}")
+    for name, table in tables.items():
         if name in OWN_MEASURES:
             raise ProblemError(f"a resource is called {name!r}, which is a measure of its own; give it another name")
         checked[name] = check_table(table, f"resource {name!r}")

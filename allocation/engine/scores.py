@@ -148,7 +148,7 @@ class Scores:
         worth = sum((Fraction(p) * Fraction(high if p > 0 else low) for p, low, high in priced if p != 0), Fraction())
         coefficients = self._coefficients(prices, weight)
         size = sum(
-            max(float(np.abs(one[q]).max(initial=0.0)) for one in coefficients) * self._absolute[q]
+            max(float(np.abs(one[q]).max(initial=0.0)) for one in coefficients) * self.absolute[q]
             for q in range(len(self.tables))
         )
         terms = (len(self.tables) + 4) * len(self.groupings) + 8
@@ -222,7 +222,7 @@ class Scores:
         return Survey(math.fsum(x for part in done for x in part[0]), usage, arm, second, margin)
 
     @cached_property
-    def _absolute(self) -> list[float]:
+    def absolute(self) -> list[float]:
         """Sum of the absolute cells of each table, a little above; of users, their number."""
 
         def piece(table: Table, at: tuple[int, int]) -> float:

@@ -59,7 +59,10 @@ def check_table(table: Any, name: str) -> Table:
 
 def check_eligible(table: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """The mask (n, K+1); users without any eligible arm are given control, which is to be given nothing."""
-    mask = np.asarray(table)
+    try:
+        mask = np.asarray(table)
+    except ValueError:
+        raise ProblemError("the rows of eligible differ in length; a table (users, arms) is expected") from None
     if mask.shape != shape or mask.dtype != np.bool_:
         raise ProblemError(
             f"eligible has shape {mask.shape} and type {mask.dtype}; booleans of shape {shape} are expected"

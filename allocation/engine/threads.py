@@ -30,7 +30,7 @@ def run(work: Callable[[Piece], Result], over: Iterable[Piece]) -> list[Result]:
 def cores() -> int:
     """Cores that this process may use; EARMARK_THREADS in the environment overrules it."""
     wished = os.environ.get("EARMARK_THREADS", "")
-    if wished.isdigit() and int(wished) > 0:
+    if wished.isdecimal() and int(wished) > 0:
         return int(wished)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
