@@ -96,7 +96,7 @@ def steps_of(users: Tables, rows: NDArray[np.int64], low: float, high: float) ->
         step[:, 0] += first
         return step, amount[:s].copy()
 
-    parts = threads.run(piece, threads.pieces(len(rows), 1 << 14))
+    parts = threads.run(piece, threads.pieces(len(rows), 1 << 13))
     if not parts:
         return Steps(base, np.empty((0, 2), dtype=np.int32), np.empty((0, 3)))
     return Steps(base, *(np.concatenate([part[k] for part in parts]) for k in (0, 1)))

@@ -123,17 +123,16 @@ def _finish(problem: Problem, users: Tables, opened: _Opened, low: float) -> All
         extra = [_cell(table, rows[row], arm) - _cell(table, rows[row], own[row]) for table in users[:2]]
         # Equals the dual at the price, without the rounding of price times cost.
         bound += extra[0] * left / extra[1]
-        own, left = _fill(users, rows, own, left, floor=low)
+        own, left = _fill(users, rows, opened.own, left, floor=low)
+        value += _more(users.value, rows, opened.own, own)
     decision = opened.settled.decision
     decision[rows] = own
-    value = register_total(opened.settled.sums[0]) + _exact(users.value, rows, own)
     if low > 0 and left > 0:  # below `low` anybody may have an arm that still fits
         movers = _movers(users, decision, float_above(left))
         before = decision[movers]
         after, left = _fill(users, movers, before, left, floor=0.0)
         decision[movers] = after
-        new = np.flatnonzero(after != before)
-        value += _exact(users.value, movers[new], after[new]) - _exact(users.value, movers[new], before[new])
+        value += _more(users.value, movers, before, after)
     if math.isfinite(problem.limit):
         cost = Fraction(problem.limit) - left
     else:
@@ -168,8 +167,7 @@ def _within(
     while True:
         chosen = own.copy()
         answer = spend(chosen, left - reserve)
-        new = np.flatnonzero(chosen != own)
-        rest = left - (_exact(cost, rows[new], chosen[new]) - _exact(cost, rows[new], own[new]))
+        rest = left - _more(cost, rows, own, chosen)
         if rest >= 0:
             return answer, chosen, rest
         reserve = 2 * reserve - rest
@@ -196,6 +194,12 @@ def _too_little(problem: Problem, opened: _Opened) -> ProblemError:
 
 def _exact(table: NDArray[np.floating[Any]], rows: NDArray[np.int64], decision: Decision) -> Fraction:
     return exact_sum(table[rows, decision].astype(np.float64))
+
+
+def _more(table: NDArray[np.floating[Any]], rows: NDArray[np.int64], before: Decision, after: Decision) -> Fraction:
+    """How much more of the table one decision of `rows` uses than another, exactly."""
+    new = np.flatnonzero(after != before)
+    return _exact(table, rows[new], after[new]) - _exact(table, rows[new], before[new])
 
 
 def _cell(table: NDArray[np.floating[Any]], row: int, arm: int) -> Fraction:

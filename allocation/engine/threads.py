@@ -8,14 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
 
-PIECE = 1 << 16  # users a piece
+PIECE = 1 << 16  # users a piece, at most
+PIECES = 12  # at least, down to
+SMALL = 1 << 14  # users a piece: less is not worth a thread
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 
-def pieces(n: int, size: int = PIECE) -> list[tuple[int, int]]:
-    """Where n users are cut: (first, end) of each piece, in order."""
+def pieces(n: int, size: int | None = None) -> list[tuple[int, int]]:
+    """Where n users are cut: (first, end) of each piece, in order. It depends on n alone."""
+    size = min(PIECE, max(SMALL, -(-n // PIECES))) if size is None else size
     return [(first, min(first + size, n)) for first in range(0, n, size)]
 
 
