@@ -50,6 +50,7 @@ format: $(VENV)/installed-dev  ## put the code into the house's format
 bench: $(VENV)/installed-dev  ## print the benchmark tables (about an hour; let nothing else run)
 	$(BIN)/python tests/benchmarks/allocation.py
 	$(BIN)/python tests/benchmarks/certificates.py
+	$(BIN)/python tests/benchmarks/solve_exactness.py
 	$(BIN)/python tests/benchmarks/knapsack.py
 	$(BIN)/python tests/benchmarks/verified_coverage.py
 	$(BIN)/python tests/benchmarks/placebo.py

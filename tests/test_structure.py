@@ -27,8 +27,7 @@ def test_every_module_and_every_public_name_has_a_docstring():
     lacking = []
     for path in sources():
         tree = ast.parse(path.read_text())
-        held = [tree, *(n for n in tree.body if isinstance(n, ast.ClassDef))]  # inside a function all is its own
-        nodes = [tree, *(n for one in held for n in one.body if isinstance(n, ast.FunctionDef | ast.ClassDef))]
+        nodes = [tree, *(n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef))]
         lacking += [
             f"{path.relative_to(ROOT)}:{getattr(node, 'name', '')}"
             for node in nodes

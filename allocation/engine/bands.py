@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from allocation.engine import threads
+from allocation.engine.bins import MANTISSA, sums_by_key
 from allocation.engine.kernels import climb
-from allocation.engine.tables import Tables
+from allocation.engine.tables import Table, Tables
 
 DIGITS = 4  # sixteen bins a doubling of the slope: a band needs no finer
 PIECE = 1 << 16
@@ -62,12 +64,15 @@ def replicate(users: Tables, replicates: int, seed: int, first_user: int = 0) ->
     bins = 1 << (11 + DIGITS)
 
     def piece(at: tuple[int, int]) -> Replicates:
+        """The replicates of one piece of the users."""
         amount = np.zeros((bins, 2, lanes), dtype=np.float32)
         key, sums = np.empty(bins, dtype=np.int64), np.zeros((3, lanes))
-        b = _sweep(*users, *at, first_user, seed, BELOW, 52 - DIGITS, amount, key, sums)
+        # Sums of short floats: in units of the largest amounts, which may themselves be beyond a short float.
+        cost_unit, value_unit = (_power_above(table[at[0] : at[1]]) for table in (users.cost, users.value))
+        b = _sweep(*users, *at, first_user, seed, BELOW, MANTISSA - DIGITS, cost_unit, value_unit, amount, key, sums)
         key = np.sort(key[:b])[::-1]
         found = amount[key].astype(np.float64)
-        return Replicates(seed, key, found[:, 0], found[:, 1], sums[:2], sums[2])
+        return Replicates(seed, key, found[:, 0] * cost_unit, found[:, 1] * value_unit, sums[:2], sums[2])
 
     parts = threads.run(piece, threads.pieces(len(users.value), PIECE))
     none = np.empty((0, lanes))
@@ -77,16 +82,15 @@ def replicate(users: Tables, replicates: int, seed: int, first_user: int = 0) ->
 
 def add_replicates(parts: list[Replicates]) -> Replicates:
     """The replicates of several sets of users together."""
-    key, at = np.unique(np.concatenate([part.key for part in parts]), return_inverse=True)
-
-    def total(name: str) -> NDArray[np.float64]:
-        every = np.concatenate([getattr(part, name) for part in parts])
-        summed = np.zeros((len(key), every.shape[1]))
-        np.add.at(summed, at, every)
-        return summed[::-1]
-
+    key, cost, value = sums_by_key(*([getattr(part, name) for part in parts] for name in ("key", "cost", "value")))
     start, weight = (np.asarray(sum(getattr(part, name) for part in parts)) for name in ("start", "weight"))
-    return Replicates(parts[0].seed, key[::-1], total("cost"), total("value"), start, weight)
+    return Replicates(parts[0].seed, key, cost, value, start, weight)
+
+
+def _power_above(table: Table) -> float:
+    """The power of two just above the table's largest amount in size; 1 where there is none."""
+    largest = max(float(table.max(initial=0.0)), -float(table.min(initial=0.0)))
+    return math.ldexp(1.0, math.frexp(largest)[1]) if largest else 1.0
 
 
 @njit(nogil=True, cache=True)
@@ -100,6 +104,8 @@ def _sweep(
     seed: int,
     below: Any,
     shift: int,
+    cost_unit: float,
+    value_unit: float,
     amount: Any,
     key: Any,
     sums: Any,
@@ -127,8 +133,8 @@ def _sweep(
             start = k - 1
             while k < corners and np.float64(slope[k + 1]).view(np.int64) >> shift == b:
                 k += 1
-            extra_cost = np.float32(at_cost[k] - at_cost[start])
-            extra_value = np.float32(at_value[k] - at_value[start])
+            extra_cost = np.float32((at_cost[k] - at_cost[start]) / cost_unit)
+            extra_value = np.float32((at_value[k] - at_value[start]) / value_unit)
             if not seen[b]:
                 seen[b] = 1
                 key[bins] = b

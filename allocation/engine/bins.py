@@ -53,6 +53,7 @@ def heap_steps(users: Tables, digits: int) -> Heap:
     bins = 1 << (11 + digits)
 
     def piece(at: tuple[int, int]) -> Heap:
+        """The heap of one piece of the users."""
         # Zeroed memory is untouched memory: only bins that occur are ever real.
         amount, moves = np.zeros((bins, 2)), np.zeros((bins, arms), dtype=np.int32)
         key, start = np.empty(min(bins, (at[1] - at[0]) * arms), dtype=np.int64), np.zeros((2, WORDS), dtype=np.int64)
@@ -75,19 +76,23 @@ def heap_steps(users: Tables, digits: int) -> Heap:
 
 def add_heaps(heaps: list[Heap], digits: int) -> Heap:
     """One heap of several heaps' steps, in bins of so many digits (of each, no more than it has)."""
-    keys = np.concatenate([heap.key >> (heap.digits - digits) for heap in heaps])
-    key, at = np.unique(keys, return_inverse=True)
+    keys = [heap.key >> (heap.digits - digits) for heap in heaps]
+    columns = ([getattr(heap, name) for heap in heaps] for name in ("cost", "value", "moves"))
+    key, cost, value, moves = sums_by_key(keys, *columns)
+    start, users = (np.asarray(sum(getattr(heap, name) for heap in heaps)) for name in ("start", "users"))
+    return Heap(digits, key, cost, value, moves, start, users)
 
-    def total(name: str) -> NDArray[Any]:
-        parts = np.concatenate([getattr(heap, name) for heap in heaps])
+
+def sums_by_key(keys: list[NDArray[np.int64]], *columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """The distinct keys of several heaps, falling, and for each column what all heaps hold under each key."""
+    key, at = np.unique(np.concatenate(keys), return_inverse=True)
+    found = [key[::-1]]
+    for column in columns:
+        parts = np.concatenate(column)
         summed = np.zeros((len(key), *parts.shape[1:]), dtype=parts.dtype)
         np.add.at(summed, at, parts)
-        return summed[::-1]
-
-    start, users = (sum(getattr(heap, name) for heap in heaps) for name in ("start", "users"))
-    return Heap(
-        digits, key[::-1], total("cost"), total("value"), total("moves"), np.asarray(start), np.asarray(users)
-    )
+        found.append(summed[::-1])
+    return found
 
 
 def bracket_by_bins(users: Tables, budget: float) -> tuple[float, float]:
@@ -100,6 +105,7 @@ def bracket_by_bins(users: Tables, budget: float) -> tuple[float, float]:
     at = int(np.searchsorted(np.cumsum(heap.cost), budget - float(register_total(heap.start[0]))))
 
     def slope(key: int) -> float:
+        """The least slope in a bin."""
         return float(np.int64(key << (MANTISSA - digits)).view(np.float64))
 
     low = slope(int(heap.key[at + 1])) if at + 1 < len(heap.key) else 0.0

@@ -37,8 +37,8 @@ class Settled:
 class Steps:
     """The hull steps of some users with slopes between two prices.
 
-    base : (r,) int64, each user's arm above these prices; row, arm : (s,) whose step it is, as a position among the
-    users, and where it leads; cost, value, slope : (s,) what it adds, and value per unit of money.
+    base : (r,) int64, each user's arm above these prices. step : (s, 2) whose step it is, as a position among the
+    users, and the arm it leads to. amount : (s, 3) its extra cost, extra value, and slope.
     """
 
     base: NDArray[np.int64]
@@ -71,6 +71,7 @@ def settle_users(users: Tables, low: float, high: float) -> Settled:
     between: Any = users.value.dtype.type(min(low + (min(high, 1e30) - low) / 2, 1e30))
 
     def piece(at: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Settle one piece of the users."""
         first, end = at
         rows = np.empty(end - first, dtype=np.int64)
         sums = np.zeros((3, WORDS), dtype=np.int64)
@@ -89,6 +90,7 @@ def steps_of(users: Tables, rows: NDArray[np.int64], low: float, high: float) ->
     base = np.empty(len(rows), dtype=np.int64)
 
     def piece(at: tuple[int, int]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """The steps of one stretch of the rows."""
         first, end = at
         step, amount = np.empty(((end - first) * room, 2), dtype=np.int32), np.empty(((end - first) * room, 3))
         s = steps_between(*users, rows[first:end], low, high, base[first:end], step, amount)

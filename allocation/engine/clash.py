@@ -63,6 +63,7 @@ def outline_of(scores: Scores) -> Outline:
     """The rows of a problem and what decisions can use of them; two passes over the users for each row."""
 
     def cheapest(prices: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """The cheapest decision at some prices."""
         survey = scores.survey(prices, weight=0.0)
         return -survey.total, survey.usage
 
@@ -187,9 +188,11 @@ def _text(outline: Outline, clash: Sequence[Side], gives: Sequence[float]) -> st
     """What clashes and what would mend it, one sentence each."""
 
     def bound(side: Side) -> str:
+        """A bound by name and amount."""
         return f"{_called(outline, side)} ({'max' if side.sign > 0 else 'min'} {amount_text(side.bound)})"
 
     def mend(side: Side, amount: float) -> str:
+        """How far a bound must move, in words."""
         sure = amount * (1 + 1e-6)
         if outline.measures[side.row] == "users":
             sure = math.ceil(amount * (1 - 1e-6))

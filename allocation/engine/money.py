@@ -43,6 +43,7 @@ def exact_total(table: NDArray[np.floating[Any]], decision: NDArray[np.int64]) -
     """The sum of the chosen cells of a table (n, K+1), exactly."""
 
     def piece(at: tuple[int, int]) -> NDArray[np.int64]:
+        """The register of one piece of the users."""
         register = new_register()
         _add_chosen(register, table[at[0] : at[1]], decision[at[0] : at[1]])
         return register

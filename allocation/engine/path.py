@@ -46,6 +46,7 @@ def exact_path(users: Tables) -> Path:
     bits = max(1, (n * room).bit_length())
 
     def piece(at: tuple[int, int]) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
+        """The keys, in order, and the start of one piece of the users."""
         key = np.empty((at[1] - at[0]) * room, dtype=np.uint64)
         start, count = np.zeros((2, WORDS), dtype=np.int64), np.zeros(arms, dtype=np.int64)
         s = _walk(*users, *at, room, bits, amount, moves, key, start, count)
@@ -81,6 +82,7 @@ def _sorted_path(
     moved = np.empty((len(place), 2), dtype=np.uint16)
 
     def gather(at: tuple[int, int]) -> None:
+        """Bring one stretch of the steps into order."""
         part = slice(*at)
         _gather(amount, moves, place[part], slope[part], cost[part], value[part], moved[part])
 

@@ -63,6 +63,7 @@ def margins(problem: Problem, allocation: Allocation) -> NDArray[np.float64]:
     margin = np.empty(problem.n_users)
 
     def piece(at: tuple[int, int]) -> None:
+        """The margins of one piece of the users."""
         part = slice(*at)
         eligible = None if problem.eligible is None else problem.eligible[part]
         _margins(problem.value[part], problem.cost[part], eligible, allocation.decision[part], price, margin[part])
@@ -106,6 +107,7 @@ def _open(users: Tables, budget: float, low: float, high: float) -> _Opened:
         return _Opened(settled, steps, order, steps.base, 0, left)
 
     def take(own: Decision, money: Fraction) -> int:
+        """Take steps within the money."""
         return int(take_in_order(users.cost, settled.rows, order, steps.step, own, *split(money))[0])
 
     taken, own, left = _within(users.cost, settled.rows, steps.base, left, take)
@@ -145,6 +147,7 @@ def _fill(
     users: Tables, rows: NDArray[np.int64], own: Decision, left: Fraction, floor: float
 ) -> tuple[Decision, Fraction]:
     def spend(chosen: Decision, money: Fraction) -> int:
+        """Fill within the money."""
         fill(*users, rows, chosen, *split(money), floor)
         return 0
 
@@ -177,6 +180,7 @@ def _movers(users: Tables, decision: Decision, money: float) -> NDArray[np.int64
     """The users, in order, who have a more valuable arm for at most `money` more."""
 
     def piece(at: tuple[int, int]) -> NDArray[np.int64]:
+        """Those of one piece."""
         first, end = at
         found = np.empty(end - first, dtype=np.int64)
         return found[: can_move(*users, first, decision[first:end], money, found)].copy()

@@ -50,6 +50,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         def note(name: str, checked: Any) -> None:
+            """Set a checked attribute of the frozen problem."""
             object.__setattr__(self, name, checked)
 
         for name in ("value", "cost"):

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from allocation.engine.limit import BUDGET
 from allocation.engine.money import exact_sum, float_above
 from allocation.engine.problem import Problem, ProblemError
+from allocation.engine.rows import rows_of
 
 Floats = NDArray[np.float64]
 Decision = NDArray[np.int64]
@@ -100,15 +102,12 @@ def programme_of(problem: Problem) -> Programme:
     mask = np.ones(problem.value.shape, dtype=bool) if problem.eligible is None else problem.eligible
     user, arm = np.nonzero(mask)
     rows = []
-    if problem.budget is not None:
-        rows.append(ProgrammeRow("the budget", problem.cost[user, arm].astype(float), -math.inf, problem.budget))
-    for limit in problem.limits:
-        table = problem.table(limit.measure)
-        counts = np.isin(arm, np.array(limit.arms, dtype=np.int64))
-        if limit.users is not None:
-            counts &= np.asarray(limit.users)[user]
+    for row in rows_of(problem):
+        table = problem.table(row.measure)
+        counts = row.arms[arm] & (True if row.users is None else row.users[user])
         amounts = np.ones(len(user)) if table is None else table[user, arm].astype(float)
-        rows.append(ProgrammeRow(repr(limit.name), np.where(counts, amounts, 0.0), limit.low, limit.high))
+        name = row.name if row.name == BUDGET else repr(row.name)
+        rows.append(ProgrammeRow(name, np.where(counts, amounts, 0.0), row.low, row.high))
     first = np.searchsorted(user, np.arange(problem.n_users))
     return Programme(problem, user, arm, first, problem.value[user, arm].astype(float), rows)
 

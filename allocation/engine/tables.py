@@ -27,9 +27,11 @@ class Tables(NamedTuple):
         """A copy of some users' rows."""
 
         def copy(table: NDArray[Any]) -> NDArray[Any]:
+            """The rows of one table."""
             taken = np.empty((len(rows), table.shape[1]), dtype=table.dtype)
 
             def piece(at: tuple[int, int]) -> None:
+                """A stretch of them."""
                 np.take(
                     table, rows[slice(*at)], axis=0, out=taken[slice(*at)], mode="clip"
                 )  # "raise" would copy twice

@@ -161,6 +161,16 @@ def test_differences_of_the_same_users_are_paired():
     assert both.difference(both, 10_000.0) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("unit", [1e-60, 1e60])
+def test_bands_of_amounts_beyond_a_short_float(unit):
+    """Replicates are summed in short floats; amounts far beyond their range change only the unit."""
+    value, cost = many(2_000)
+    here = frontier(value, cost, replicates=50, seed=1).band(1_000.0)
+    there = frontier(value * unit, cost * unit, replicates=50, seed=1).band(1_000.0 * unit)
+    assert np.array(there) / unit == pytest.approx(np.array(here), rel=1e-4)
+    assert here[1] - here[0] == pytest.approx((there[1] - there[0]) / unit, rel=1e-2)
+
+
 def test_replicates_of_pieces_are_those_of_the_whole():
     value, cost = many(5_000)
     whole = frontier(value, cost, replicates=50, seed=1)
