@@ -27,7 +27,7 @@ def data_folder() -> Path:
     named = os.environ.get("EARMARK_DATA")
     folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
     if not (folder / "hillstrom.parquet").is_file():
-        pytest.skip(f"hillstrom.parquet is not in {folder}; set EARMARK_DATA to the folder that holds it")
+        pytest.skip(f"the shared data are not in {folder} (no hillstrom.parquet); set EARMARK_DATA to their folder")
     return folder
 
 
