@@ -56,8 +56,12 @@ bench: $(VENV)/installed-bench  ## print the benchmark tables (about two hours; 
 	$(BIN)/python tests/benchmarks/certificates.py
 	$(BIN)/python tests/benchmarks/solve_exactness.py
 	$(BIN)/python tests/benchmarks/knapsack.py
+	$(BIN)/python tests/benchmarks/coverage.py
 	$(BIN)/python tests/benchmarks/verified_coverage.py
 	$(BIN)/python tests/benchmarks/placebo.py
+	$(BIN)/python tests/benchmarks/hillstrom.py
+	$(BIN)/python tests/benchmarks/open_bandit.py
+	$(BIN)/python tests/benchmarks/evaluation_speed.py
 	$(BIN)/python tests/benchmarks/learners.py
 	$(BIN)/python tests/benchmarks/neural.py
 	$(BIN)/python tests/benchmarks/adjustment.py

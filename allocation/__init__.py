@@ -2,7 +2,7 @@
 
 A `Problem` (value and cost tables and a budget) is solved into an `Allocation`. A policy such as `TwoStage` is
 fitted on a `uplift.Campaign` and decides for new users; `evaluate` estimates what policies are worth on held-out
-users.
+users, `stability` how far another log would change their decisions, `next_experiment` how many users would settle it.
 
 >>> import numpy as np
 >>> from allocation import Problem, solve
@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from allocation.engine.limit import Limit
     from allocation.engine.problem import Allocation, Problem, ProblemError
     from allocation.engine.solve import solve
+    from allocation.evaluation.curve import curve_area
+    from allocation.evaluation.decided import decide_all
+    from allocation.evaluation.estimators import off_policy
     from allocation.evaluation.evaluate import evaluate
+    from allocation.evaluation.experiment import next_experiment
+    from allocation.evaluation.nuisance import fit_outcomes
+    from allocation.evaluation.repeated import evaluate_splits
+    from allocation.evaluation.stability import stability
+    from allocation.evaluation.support_by_arm import support_by_arm
     from allocation.policies.base import Policy
     from allocation.policies.baselines import BestMix, BestSingleArm, Nobody, OutcomeTargeting, RandomArm
     from allocation.policies.two_stage import TwoStage
@@ -41,9 +49,17 @@ _HOME = {
     "ProblemError": "allocation.engine.problem",
     "RandomArm": "allocation.policies.baselines",
     "TwoStage": "allocation.policies.two_stage",
+    "curve_area": "allocation.evaluation.curve",
+    "decide_all": "allocation.evaluation.decided",
     "evaluate": "allocation.evaluation.evaluate",
+    "evaluate_splits": "allocation.evaluation.repeated",
+    "fit_outcomes": "allocation.evaluation.nuisance",
     "frontier": "allocation.engine.frontier",
+    "next_experiment": "allocation.evaluation.experiment",
+    "off_policy": "allocation.evaluation.estimators",
     "solve": "allocation.engine.solve",
+    "stability": "allocation.evaluation.stability",
+    "support_by_arm": "allocation.evaluation.support_by_arm",
 }
 
 __all__ = [
@@ -59,9 +75,17 @@ __all__ = [
     "ProblemError",
     "RandomArm",
     "TwoStage",
+    "curve_area",
+    "decide_all",
     "evaluate",
+    "evaluate_splits",
+    "fit_outcomes",
     "frontier",
+    "next_experiment",
+    "off_policy",
     "solve",
+    "stability",
+    "support_by_arm",
 ]
 
 

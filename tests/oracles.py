@@ -167,6 +167,44 @@ def sn_total(decision, treatment, propensity, amount) -> float:
     return users * total / weights if weights else math.nan
 
 
+def weighted_terms(reward, target, logged, largest=math.inf) -> list[float]:
+    """Inverse propensity for a policy that draws its arm: each user's reward times pi / p, cut at `largest`.
+
+    `target` (n,) is the policy's probability of the arm that the user received, `logged` that of the log.
+    """
+    return [min(pi / p, largest) * r for r, pi, p in zip(reward, target, logged, strict=True)]
+
+
+def dr_terms(reward, arm, policy, logged, model, largest=math.inf) -> list[float]:
+    """Doubly robust; `policy` and `model` are (n, arms): probability and predicted reward of every arm.
+
+    Users whose weight exceeds `largest` count by the model alone (SWITCH with the doubly robust correction).
+    """
+    terms = []
+    for r, a, pi, p, m in zip(reward, arm, policy, logged, model, strict=True):
+        term = 0.0
+        for j in range(len(pi)):
+            term += pi[j] * m[j]
+        if pi[a] / p <= largest:
+            term += pi[a] / p * (r - m[a])
+        terms.append(term)
+    return terms
+
+
+def mean_and_se(terms) -> tuple[float, float]:
+    """The mean of independent terms and its standard error, s / sqrt(n) with n - 1 in s."""
+    n, mean, squares = len(terms), math.fsum(terms) / len(terms), 0.0
+    for x in terms:
+        squares += (x - mean) ** 2
+    return mean, math.sqrt(squares / (n - 1) / n)
+
+
+def ratio_and_se(above, below) -> tuple[float, float]:
+    """sum above / sum below with the delta method's standard error: of the terms (a - ratio b) / mean of b."""
+    ratio, mean_below = math.fsum(above) / math.fsum(below), math.fsum(below) / len(below)
+    return ratio, mean_and_se([(a - ratio * b) / mean_below for a, b in zip(above, below, strict=True)])[1]
+
+
 @contextlib.contextmanager
 def _no_output():
     """HiGHS writes notes to the process's standard output although it is asked not to."""

@@ -23,12 +23,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_python_examples_run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "difference_low" in printed
     assert "adjusted effect" in printed
+    assert "Next experiment: two-stage against mix" in printed
+    assert "Decision stability: 5 refits" in printed
     assert "Curve(qini, per-user: " in printed
     assert re.search(r"^few coupons 2000\.0 [\d.e-]+ max$", printed, flags=re.MULTILINE), printed
 
@@ -53,6 +55,27 @@ def test_the_command_for_an_own_log_runs(tmp_path: Path, monkeypatch: pytest.Mon
     assert words[0] == "earmark"
     assert result.exit_code == 0, result.output
     assert (tmp_path / "spring" / "report.html").is_file()
+
+
+def test_the_commands_for_an_evaluation_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_folder: Path):
+    """On a sample of the first's log, and on a log and decisions made up for the second."""
+    block = next(b for b in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL) if "earmark evaluate" in b)
+    first, second = (shlex.split(line) for line in block.replace("\\\n", " ").strip().split("\n"))
+    rng = np.random.default_rng(0)
+    arm = rng.choice(["none", "mail"], 500)
+    frame = pd.DataFrame({"age": rng.normal(size=500), "visits": rng.normal(size=500), "id": np.arange(500)})
+    frame = frame.assign(arm=arm, revenue=rng.gamma(2, 5, 500), cost=1.0 * (arm == "mail"))
+    monkeypatch.chdir(tmp_path)
+    frame.to_parquet("log.parquet")
+    decisions = pd.DataFrame({"user_id": np.arange(500), "arm": rng.choice(["none", "mail"], 500)})
+    decisions.to_parquet("decisions.parquet")
+    decisions.assign(arm="mail").to_csv("theirs.csv", index=False)
+    for words in ([*first, "--users", "2000"], [*second, "--out", "own"]):
+        result = CliRunner().invoke(app, words[1:])
+        assert result.exit_code == 0, result.output
+    for folder in ("mails", "own"):
+        assert (tmp_path / folder / "charts" / "difference.html").is_file()
+        assert len(pd.read_csv(tmp_path / folder / "evaluation.csv")) >= 2
 
 
 def test_every_file_and_make_target_that_it_names_exists():

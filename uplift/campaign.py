@@ -9,12 +9,13 @@ from typing import Any, Self
 
 import narwhals.stable.v2 as nw
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from uplift.arms import arm_names
-from uplift.errors import InputError
+from uplift.errors import InputError, check_fraction
 from uplift.files import read_table
 from uplift.frames import arm_name, check_finite, check_unique, labels, numbers, open_frame, single, user_ids
+from uplift.groups import label_codes
 from uplift.propensity import Propensity, propensity_table
 from uplift.seeds import stream
 
@@ -36,6 +37,8 @@ class Campaign:
     user_id : (n,), unique.
     features : names of the d columns of X.
     activeness : (n,) float64, how many past behaviours each user has, or None.
+    numbered : whether `user_id` only numbers the rows of the log, because it states no ids; then the same number in
+        two logs need not be the same person.
 
     Misleads when a feature was measured after the treatment, or when the propensities are not those of the design
     (`uplift.propensity.share_mismatch` sees wrong shares, nothing sees the rest).
@@ -50,6 +53,7 @@ class Campaign:
     user_id: NDArray[Any]
     features: tuple[str, ...]
     activeness: NDArray[np.float64] | None = None
+    numbered: bool = False
 
     def __len__(self) -> int:
         return len(self.treatment)
@@ -113,6 +117,7 @@ class Campaign:
             user_id=np.arange(len(t)) if user_id is None else user_ids(table, user_id),
             features=columns,
             activeness=None if activeness is None else numbers(table, activeness, "activeness"),
+            numbered=user_id is None,
         )
 
     @classmethod
@@ -129,14 +134,38 @@ class Campaign:
                 picked[name] = whole[rows]
         return type(self)(**picked)
 
-    def split(self, share: float, seed: int | np.random.Generator = 0) -> tuple[Self, Self]:
+    def split(
+        self, share: float, seed: int | np.random.Generator = 0, *, cluster: ArrayLike | None = None
+    ) -> tuple[Self, Self]:
         """Two campaigns, at random within each arm: the first holds `share` of the users, the second the rest.
 
+        With `cluster` (n,) labels, such as households, whole clusters are drawn, whatever their arms.
         Raises InputError when an arm has too few users to stand on both sides.
         """
-        if not (isinstance(share, int | float | np.floating) and 0 < share < 1):
-            raise InputError(f"share is {share!r}; a number between 0 and 1 is expected, such as 0.5")
-        rng = stream(seed, "split")
+        first, second = self.split_rows(share, seed, cluster=cluster)
+        return self.take(first), self.take(second)
+
+    def split_rows(
+        self, share: float, seed: int | np.random.Generator = 0, *, cluster: ArrayLike | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows of the two campaigns of `split`, rising."""
+        check_fraction(share, "share", 0.5)
+        if cluster is None:
+            first = self._by_arm(share, stream(seed, "split"))
+        else:
+            names, code = label_codes(cluster, len(self), "cluster")
+            drawn = stream(seed, "split of clusters").permutation(len(names)) < round(share * len(names))
+            first = drawn[code]
+            for j, arm in enumerate(self.arms):
+                if len(set(first[self.treatment == j].tolist())) < 2:
+                    raise InputError(
+                        f"arm {arm!r} does not stand on both sides of a split of the {len(names):,} clusters; take "
+                        "more clusters, another seed, or drop the arm"
+                    )
+        return np.flatnonzero(first), np.flatnonzero(~first)
+
+    def _by_arm(self, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+        """Who is drawn, (n,), the same share of every arm."""
         first = np.zeros(len(self), dtype=bool)
         for j, arm in enumerate(self.arms):
             members = rng.permutation(np.flatnonzero(self.treatment == j))
@@ -147,7 +176,7 @@ class Campaign:
                     "take more users or drop the arm"
                 )
             first[members[:count]] = True
-        return self.take(np.flatnonzero(first)), self.take(np.flatnonzero(~first))
+        return first
 
 
 def _feature_names(features: Sequence[str], roles: list[str]) -> tuple[str, ...]:

@@ -124,12 +124,13 @@ class Mismatch(NamedTuple):
     text: str
 
 
-def share_mismatch(campaign: Campaign) -> Mismatch | None:
+def share_mismatch(campaign: Campaign, cluster: NDArray[np.int64] | None = None) -> Mismatch | None:
     """What contradicts the stated propensities in the log's own arm counts, or None ("sample ratio mismatch").
 
     With O_j = #{t_i = j}, E_j = sum_i p_ij and V = sum_i (diag(p_i) - p_i p_i^T), the statistic (O - E)' V^+ (O - E)
     is about chi-square with K degrees of freedom when every user's arm was drawn with the stated chances. Said below
-    p = 1e-3. It sees wrong shares, not a wrong assignment with the right shares.
+    p = 1e-3. With `cluster` (n,) codes from 0, users of one got their arm together: then V is the sum over clusters
+    of their own (O - E) (O - E)'. It sees wrong shares, not a wrong assignment with the right shares.
     """
     p = campaign.propensity
     if p is None or not len(campaign):
@@ -137,14 +138,24 @@ def share_mismatch(campaign: Campaign) -> Mismatch | None:
     expected = p.sum(axis=0)
     logged = np.bincount(campaign.treatment, minlength=len(campaign.arms))
     off = logged - expected
-    statistic = float(off @ np.linalg.pinv(np.diag(expected) - p.T @ p) @ off)
+    if cluster is None:
+        spread = np.diag(expected) - p.T @ p
+    else:
+        by_user = np.eye(len(campaign.arms))[campaign.treatment] - p
+        by_cluster = np.stack([np.bincount(cluster, column).astype(np.float64) for column in by_user.T])
+        spread = by_cluster @ by_cluster.T
+    statistic = float(off @ np.linalg.pinv(spread) @ off)
     chance = float(chi2.sf(statistic, len(campaign.arms) - 1))
     if chance >= MISMATCH_BELOW:
         return None
     j = int(np.argmax(np.abs(off) / np.sqrt(expected)))
     text = (
-        f"the propensities contradict the log (p {f'= {chance:.1g}' if chance > 1e-99 else '< 1e-99'}): arm "
+        f"the propensities contradict the log (chi-square test of the arm counts, {_p(chance)}): arm "
         f"{campaign.arms[j]!r} should have about {expected[j]:,.0f} of {len(campaign):,} users and has "
         f"{logged[j]:,}; every verified figure would be wrong: state the chances with which the arms were drawn"
     )
     return Mismatch(chance, text)
+
+
+def _p(chance: float) -> str:
+    return f"p = {chance:.1g}" if chance > 1e-99 else "p < 1e-99"

@@ -146,6 +146,7 @@ def _simulation(
         arms=ARMS,
         user_id=rows,
         features=tuple(f"x{j}" for j in range(N_FEATURES)),
+        numbered=True,
     )
     return Simulation(campaign, Response(value, cost, ARMS, rows), propensity)
 

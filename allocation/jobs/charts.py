@@ -60,22 +60,32 @@ def cost_curve(run: Summary, theme: str = "light", background: str | None = None
         subtitleColor=look["ink"],
         offset=12,
     )
-    chart: alt.ConcatChart = (
-        alt.concat(*panels, columns=COLUMNS, spacing={"row": 80, "column": 18}, bounds="flush", title=title)
-        .configure(background=background or look["background"], font="sans-serif", padding=12)
-        .configure_axis(
-            labelColor=look["ink"],
-            titleColor=look["ink"],
-            gridColor=look["faint"],
-            domainColor=look["ink"],
-            tickColor=look["ink"],
-            titleFontWeight="normal",
-            labelFontSize=11,
-            titleFontSize=11,
-        )
-        .configure_view(stroke=None)
+    chart = alt.concat(*panels, columns=COLUMNS, spacing={"row": 80, "column": 18}, bounds="flush", title=title)
+    return themed(chart, theme, background)
+
+
+def themed(chart: alt.ConcatChart, theme: str, background: str | None = None) -> alt.ConcatChart:
+    """The chart in the inks of a light or a dark page."""
+    look = THEMES[theme]
+    axis = alt.AxisConfig(
+        labelColor=look["ink"],
+        titleColor=look["ink"],
+        gridColor=look["faint"],
+        domainColor=look["ink"],
+        tickColor=look["ink"],
+        titleFontWeight="normal",
+        labelFontSize=11,
+        titleFontSize=11,
     )
-    return chart
+    # One call: each of altair's copies the whole chart.
+    inked: alt.ConcatChart = chart.configure(
+        background=background or look["background"],
+        font="sans-serif",
+        padding=12,
+        axis=axis,
+        view=alt.ViewConfig(stroke=None),
+    )
+    return inked
 
 
 def _panel(

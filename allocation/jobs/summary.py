@@ -16,6 +16,8 @@ HEADLINE = "sn"
 CHALLENGER = "two-stage"
 BASELINES = ("best single arm", "best mix of arms", "outcome targeting", "random", "nobody")
 MANIFEST = "manifest.json"
+# How the columns begin that hold amounts; those that end in `_support` hold words.
+AMOUNTS = ("budget", "promised", "value", "gain", "spend", "overspend", "optimism", "bias_bound", "difference")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +48,15 @@ class Summary:
 
     def headline(self) -> pd.DataFrame:
         """The rows of the headline estimator, every amount per user instead of in total."""
-        frame = self.evaluation.loc[self.evaluation["estimator"] == HEADLINE].copy()
-        total = ("budget", "promised", "value", "gain", "spend", "difference")
-        amounts = [c for c in frame.columns if c.startswith(total)]
-        frame[amounts] = frame[amounts].astype(float).div(frame["users"], axis=0)
-        return frame.reset_index(drop=True)
+        return per_user(self.evaluation, HEADLINE)
+
+
+def per_user(evaluation: pd.DataFrame, estimator: str) -> pd.DataFrame:
+    """The rows of one estimator of `evaluate`'s frame, every amount per user instead of in total."""
+    frame = evaluation.loc[evaluation["estimator"] == estimator].copy()
+    amounts = [c for c in frame.columns if c.startswith(AMOUNTS) and not c.endswith("_support")]
+    frame[amounts] = frame[amounts].astype(float).div(frame["users"], axis=0)
+    return frame.reset_index(drop=True)
 
 
 def read_run(folder: str | Path) -> Summary:
@@ -71,7 +77,12 @@ def read_run(folder: str | Path) -> Summary:
             arm_users=manifest["arm_users"],
             totals=manifest["totals"],
             warnings=tuple(manifest["warnings"]),
-            evaluation=pd.DataFrame(manifest["evaluation"]),
+            evaluation=_numbers(pd.DataFrame(manifest["evaluation"])),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no manifest of a run ({type(error).__name__}: {error}); run it again") from None
+
+
+def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with columns of nothing but nulls as the numbers that they were."""
+    return frame.astype({column: float for column in frame if frame[column].isna().all()})

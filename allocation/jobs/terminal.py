@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from allocation.jobs import table
+from allocation.jobs.numbers import Cell
 from allocation.jobs.summary import CHALLENGER, Summary
 
 
@@ -77,7 +78,7 @@ def result_table(run: Summary, *, wide: bool) -> Table:
     return grid
 
 
-def _cell(cell: table.Cell, wide: bool, style: str) -> Text:
+def _cell(cell: Cell, wide: bool, style: str) -> Text:
     text = Text(cell.estimate, style=style)
     if cell.interval:
         text.append((" " if wide else "\n") + cell.interval, style="dim not bold")

@@ -24,7 +24,8 @@ class Policy(Protocol):
     users decided for is ever looked at.
 
     A class of your own needs these two methods; `fit` ends with `self.arms_ = campaign.arms`, the arms that `decide`
-    counts, and `decide` may return `Allocation(decision)` alone. If it also has `predict(X)`, `evaluate` calls that
+    counts, and `decide` may return `Allocation(decision)` alone. With `self.users_ = Seen.of(campaign)`
+    (`uplift.seen`) `evaluate` refuses users whom it was fitted on. If it also has `predict(X)`, `evaluate` calls that
     once and hands what it returned to `decide` instead of X.
     """
 

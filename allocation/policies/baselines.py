@@ -16,6 +16,7 @@ from uplift.campaign import Campaign
 from uplift.learners.base import ResponseLearner
 from uplift.response import Response
 from uplift.seeds import stream
+from uplift.seen import Seen
 
 
 class Nobody:
@@ -23,7 +24,7 @@ class Nobody:
 
     def fit(self, campaign: Campaign) -> Self:
         """Take the means of the arms from the log."""
-        self.arms_, self.means_ = campaign.arms, ArmMeans.of(campaign)
+        self.arms_, self.users_, self.means_ = campaign.arms, Seen.of(campaign), ArmMeans.of(campaign)
         return self
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
@@ -39,7 +40,7 @@ class RandomArm:
 
     def fit(self, campaign: Campaign) -> Self:
         """Take the means of the arms from the log."""
-        self.arms_, self.means_ = campaign.arms, ArmMeans.of(campaign)
+        self.arms_, self.users_, self.means_ = campaign.arms, Seen.of(campaign), ArmMeans.of(campaign)
         return self
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
@@ -61,7 +62,7 @@ class BestSingleArm:
 
     def fit(self, campaign: Campaign) -> Self:
         """Take the means of the arms from the log."""
-        self.arms_, self.means_ = campaign.arms, ArmMeans.of(campaign)
+        self.arms_, self.users_, self.means_ = campaign.arms, Seen.of(campaign), ArmMeans.of(campaign)
         return self
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
@@ -93,7 +94,7 @@ class BestMix:
 
     def fit(self, campaign: Campaign) -> Self:
         """Take the means of the arms from the log."""
-        self.arms_, self.means_ = campaign.arms, ArmMeans.of(campaign)
+        self.arms_, self.users_, self.means_ = campaign.arms, Seen.of(campaign), ArmMeans.of(campaign)
         return self
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
@@ -117,7 +118,7 @@ class OutcomeTargeting:
 
     def fit(self, campaign: Campaign) -> Self:
         """Fit a clone of the learner and the means of the arms."""
-        self.arms_ = campaign.arms
+        self.arms_, self.users_ = campaign.arms, Seen.of(campaign)
         self.learner_ = fit_learner(self.learner, campaign)
         self.single_ = BestSingleArm().fit(campaign)
         return self

@@ -16,6 +16,7 @@ from uplift.campaign import Campaign
 from uplift.errors import InputError
 from uplift.learners.base import ResponseLearner
 from uplift.response import Response
+from uplift.seen import Seen
 
 
 def fit_learner(learner: ResponseLearner, campaign: Campaign) -> ResponseLearner:
@@ -75,7 +76,7 @@ class TwoStage:
 
     def fit(self, campaign: Campaign) -> Self:
         """Fit a clone of the learner."""
-        self.arms_ = campaign.arms
+        self.arms_, self.users_ = campaign.arms, Seen.of(campaign)
         self.learner_ = fit_learner(self.learner, campaign)
         return self
 

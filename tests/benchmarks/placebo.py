@@ -17,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from allocation import TwoStage, evaluate
+from allocation.evaluation.nuisance import fit_outcomes
 from allocation.jobs.demo import fit_baselines
 from uplift import synthetic
 from uplift.learners import SLearner
@@ -38,11 +39,12 @@ def main() -> None:
         train, held_out = log.split(0.5, seed)
         two_stage = TwoStage(SLearner(seed=seed)).fit(train)
         policies = {"two-stage": two_stage, **fit_baselines(train, two_stage.learner_, seed)}
+        outcomes = fit_outcomes(held_out)
         for reference in REFERENCES:
             pair = {name: policies[name] for name in ("two-stage", reference)}
             budgets = [b * len(held_out) for b in BUDGETS_PER_USER]
-            table = evaluate(pair, held_out, budgets=budgets, reference=reference, seed=seed)
-            for row in table[(table.policy == "two-stage") & (table.estimator == "sn")].itertuples():
+            table = evaluate(pair, held_out, budgets=budgets, reference=reference, seed=seed, outcome_model=outcomes)
+            for row in table[(table.policy == "two-stage") & (table.estimator == "dr")].itertuples():
                 sides[reference, round(row.budget / len(held_out), 6)].append(
                     (row.difference_low > 0, row.difference_high < 0, row.difference / len(held_out))
                 )

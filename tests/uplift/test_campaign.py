@@ -268,3 +268,24 @@ def test_columns_named_by_numbers_are_refused_with_the_mend():
     """pandas names columns 0, 1, ... by itself."""
     with pytest.raises(InputError, match=r"column 0 is named by a int; text is expected: .*astype\(str\)"):
         campaign(pd.DataFrame([[1, 2]]))
+
+
+def test_whole_clusters_are_drawn_on_one_side():
+    """Of 50 clusters of 1 to 3 users 20 come first, and none is torn apart; the rest is the rest, in order."""
+    log = synthetic.simulate(100, seed=0).campaign
+    cluster = np.array([f"h{i}" for i in np.minimum(np.arange(100) // 2, 49)])
+    first, second = log.split_rows(0.4, seed=3, cluster=cluster)
+    assert len(set(cluster[first])) == 20
+    assert not set(cluster[first]) & set(cluster[second])
+    assert sorted([*first, *second]) == list(range(100))
+    assert (np.diff(second) > 0).all()
+    again, _ = log.split(0.4, seed=3, cluster=cluster)
+    np.testing.assert_array_equal(again.user_id, log.user_id[first])
+
+
+def test_an_arm_in_one_cluster_cannot_stand_on_both_sides():
+    log = synthetic.simulate(100, seed=0).campaign
+    with pytest.raises(InputError, match=r"arm '.*' does not stand on both sides of a split of the 5 clusters"):
+        log.split(0.5, cluster=log.treatment)
+    with pytest.raises(InputError, match=r"cluster has shape \(2,\) for 100 users"):
+        log.split(0.5, cluster=[1, 2])

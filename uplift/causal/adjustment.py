@@ -23,9 +23,9 @@ from uplift.causal.estimate import (
     treated_position,
     user_mask,
 )
-from uplift.causal.labels import label_codes
 from uplift.causal.words import counted, wrapped
 from uplift.errors import InputError
+from uplift.groups import label_codes
 
 if TYPE_CHECKING:
     import pandas as pd

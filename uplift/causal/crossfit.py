@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 
-from uplift.causal.labels import label_codes
 from uplift.errors import InputError
 from uplift.fitting import seeded
+from uplift.groups import label_codes
 from uplift.seeds import stream
 
 Array = NDArray[np.float64]

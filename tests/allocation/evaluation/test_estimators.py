@@ -1,4 +1,4 @@
-"""Totals from a randomised log: against textbook loops, unbiased by enumeration, silent where nobody matches."""
+"""Means from a randomised log: against textbook loops, unbiased by enumeration, silent where nobody matches."""
 
 from __future__ import annotations
 
@@ -10,159 +10,177 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.evaluation.bootstrap import interval, resampled_sums
-from allocation.evaluation.estimators import Moments, match_weight, totals
+from allocation.evaluation.estimators import ESTIMATORS, effective_size, off_policy
+from allocation.evaluation.nuisance import Outcomes
+from allocation.evaluation.scores import SPEND, VALUE, bias_bounds, score_tables, table_of
+from tests.allocation.evaluation.logs import clipped_total, dr_total, log_of, logs
 from tests.oracles import ipw_total, sn_total
-from uplift.campaign import Campaign
 from uplift.errors import InputError
 
-ORACLES = {"ipw": ipw_total, "sn": sn_total}
+
+def weights(decision, log):
+    rows = np.arange(len(log))
+    return (np.asarray(decision) == log.treatment) / log.propensity[rows, log.treatment]
 
 
-def log_of(treatment, value, propensity, cost=None):
-    treatment = np.asarray(treatment, dtype=np.int64)
-    n = len(treatment)
-    arms = (
-        ("none", "small", "big", "huge")[: np.shape(propensity)[1]] if propensity is not None else ("none", "small")
-    )
-    return Campaign(
-        X=np.zeros((n, 1), dtype=np.float32),
-        treatment=treatment,
-        value=np.asarray(value, dtype=float),
-        cost=None if cost is None else np.asarray(cost, dtype=float),
-        propensity=None if propensity is None else np.asarray(propensity, dtype=float),
-        arms=arms,
-        user_id=np.arange(n),
-        features=("x",),
-    )
+def estimate(estimator, decision, log, amount, model=None, largest=None):
+    rows = np.arange(len(log))
+    given_model = {} if model is None else {"expected": model[rows, decision], "fitted": model[rows, log.treatment]}
+    return off_policy(amount, weights(decision, log), estimator=estimator, largest_weight=largest, **given_model)
 
 
-def estimate(estimator, decision, log):
-    """Point estimates of total value and total spend of one decision."""
-    m = Moments.of([np.asarray(decision, dtype=np.int64)], log)
-    weight, value, spend = m.weight.sum(0), m.value.sum(0), m.spend.sum(0)
-    return float(totals(estimator, len(log), weight, value)[0]), float(totals(estimator, len(log), weight, spend)[0])
-
-
-@st.composite
-def logs(draw):
-    """A log of 1 to 12 users and 2 to 4 arms, and a decision for them."""
-    n, arms = draw(st.integers(1, 12)), draw(st.integers(2, 4))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    log = log_of(
-        rng.integers(0, arms, n), rng.normal(0, 5, n), rng.dirichlet(np.full(arms, 2.0), n), rng.gamma(2, 1, n)
-    )
-    return log, rng.integers(0, arms, n)
+def textbook(estimator, decision, log, amount, model, largest):
+    known = decision, log.treatment, log.propensity, amount
+    return {
+        "ipw": lambda: ipw_total(*known),
+        "sn": lambda: sn_total(*known),
+        "dr": lambda: dr_total(*known, model),
+        "switch": lambda: dr_total(*known, model, largest),
+        "clipped": lambda: clipped_total(*known, largest),
+    }[estimator]()
 
 
 def test_a_worked_example():
-    """Users 0 and 2 match, at 1/2 and 1/4: ipw 3 x 2 + 5 x 4 = 26; sn 3 x 26 / (2 + 4) = 13."""
-    log = log_of([0, 1, 1], [3, 100, 5], [[0.5, 0.5], [0.5, 0.5], [0.75, 0.25]], [1, 100, 2])
-    assert estimate("ipw", [0, 0, 1], log) == (26, 10)
-    assert estimate("sn", [0, 0, 1], log) == (13, 5)
+    """Users 0 and 2 match, at 1/2 and 1/4: ipw 3 x 2 + 5 x 4 = 26; sn 3 x 26 / (2 + 4) = 13; weights cut at 3: 21.
+
+    With a model that says 1 everywhere: 3 + 2 x 2 + 4 x 4 = 23; where weights above 3 are not believed 3 + 2 x 2 = 7.
+    """
+    log = log_of([0, 1, 1], [3, 100, 5], [[0.5, 0.5], [0.5, 0.5], [0.75, 0.25]])
+    totals = {name: 3 * estimate(name, [0, 0, 1], log, log.value, np.ones((3, 2)), 3.0).mean for name in ESTIMATORS}
+    assert totals == pytest.approx({"ipw": 26, "sn": 13, "dr": 23, "switch": 7, "clipped": 21})
 
 
-@given(logs())
-@pytest.mark.parametrize("estimator", ["ipw", "sn"])
-def test_equals_the_textbook_loop(estimator, case):
-    log, decision = case
-    expected = [
-        ORACLES[estimator](decision, log.treatment, log.propensity, amount) for amount in (log.value, log.cost)
-    ]
-    assert estimate(estimator, decision, log) == pytest.approx(expected, rel=1e-9, abs=1e-9, nan_ok=True)
+@given(logs(), st.floats(1.0, 6.0))
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_equals_the_textbook_loop_as_arrays_and_as_tables(estimator, case, largest):
+    """Also through the score tables of every arm, of which a decision picks its cells."""
+    log, decision, model = case
+    tables = score_tables(log, [estimator], Outcomes(model, model), largest)
+    rows, matched = np.arange(len(log)), (decision == log.treatment).any()
+    for amount, logged in ((VALUE, log.value), (SPEND, log.cost)):
+        expected = textbook(estimator, decision, log, logged, model, largest)
+        found = estimate(estimator, decision, log, logged, model, largest)
+        assert len(log) * found.mean == pytest.approx(expected if matched else math.nan, abs=1e-9, nan_ok=True)
+        if estimator != "sn":
+            total = tables[table_of(estimator), amount][rows, decision].sum()
+            assert total == pytest.approx(0.0 if math.isnan(expected) else expected, abs=1e-9)
 
 
-def test_ipw_is_unbiased_over_every_assignment():
-    """Four users, three arms, all 81 assignments at their probabilities: the mean is 2 + 10 + 4 + 6 = 22."""
+@pytest.mark.parametrize("estimator", ["ipw", "dr"])
+def test_unbiased_over_every_assignment(estimator):
+    """Four users, three arms, all 81 assignments at their probabilities: the mean is 2 + 10 + 4 + 6 = 22.
+
+    The model of "dr" is as wrong as can be, and does not depend on the assignment.
+    """
     potential = np.array([[1, 2, 9], [3, 7, 10], [4, 0, 5], [8, 6, 1.0]])
     p = np.array([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6], [0.9, 0.05, 0.05], [0.1, 0.6, 0.3]])
     decision, rows, mean = np.array([1, 2, 0, 1]), np.arange(4), 0.0
+    model = np.random.default_rng(0).normal(0, 20, (4, 3))
     for treatment in itertools.product(range(3), repeat=4):
-        total, _ = estimate("ipw", decision, log_of(treatment, potential[rows, treatment], p))
-        mean += p[rows, treatment].prod() * (0.0 if math.isnan(total) else total)
+        log = log_of(treatment, potential[rows, treatment], p)
+        scores = score_tables(log, [estimator], Outcomes(model, None), 1.0)[estimator, VALUE]
+        mean += p[rows, treatment].prod() * scores[rows, decision].sum()
     assert mean == pytest.approx(22.0)
+
+
+def test_the_bias_of_trimming_is_within_its_bound():
+    """Over all assignments of 4 users the mean estimate differs from the truth by no more than the mean bound."""
+    potential = np.array([[1, 2.0], [3, 7], [4, 1], [8, 6]])
+    p = np.array([[0.5, 0.5], [0.2, 0.8], [0.9, 0.1], [0.05, 0.95]])
+    decision, rows, largest = np.array([1, 0, 1, 0]), np.arange(4), 4.0
+    model = Outcomes(np.full((4, 2), 2.0), None)
+    truth = potential[rows, decision].sum()
+    for estimator in ("switch", "clipped"):
+        mean = bound = 0.0
+        for treatment in itertools.product(range(2), repeat=4):
+            chance, log = p[rows, treatment].prod(), log_of(treatment, potential[rows, treatment], p)
+            scores = score_tables(log, [estimator], model, largest)[estimator, VALUE]
+            mean += chance * scores[rows, decision].sum()
+            bound += chance * 4 * bias_bounds(estimator, log, model, largest, decision[None])[0]
+        assert 0 < abs(mean - truth) <= bound
+
+
+def test_without_large_weights_nothing_is_trimmed():
+    log, model = log_of([0, 1, 1], [3, 1, 5], [[0.5, 0.5]] * 3), np.ones((3, 2))
+    for trimmed, plain in (("switch", "dr"), ("clipped", "ipw")):
+        one, other = (estimate(name, [0, 0, 1], log, log.value, model, 2.0) for name in (trimmed, plain))
+        assert (one.mean, one.bias_bound) == (other.mean, 0.0)
 
 
 @given(logs(), st.floats(-50, 50))
 def test_sn_moves_with_a_constant_added_to_every_outcome(case, shift):
-    log, decision = case
-    moved = log_of(log.treatment, log.value + shift, log.propensity)
-    expected = estimate("sn", decision, log)[0] + shift * len(log)
-    assert estimate("sn", decision, moved)[0] == pytest.approx(expected, rel=1e-9, abs=1e-7, nan_ok=True)
+    log, decision, _ = case
+    plain, moved = (estimate("sn", decision, log, log.value + by).mean for by in (0.0, shift))
+    assert moved == pytest.approx(plain + shift, rel=1e-9, abs=1e-7, nan_ok=True)
 
 
 @given(logs())
-def test_totals_of_the_log_itself(case):
-    """Deciding what was logged matches everybody; under propensities of 1 both totals are plain sums."""
-    log, _ = case
+def test_deciding_what_was_logged_under_propensities_of_1_gives_plain_means(case):
+    log, _, model = case
     certain = log_of(log.treatment, log.value, np.ones_like(log.propensity), log.cost)
-    for estimator in ORACLES:
-        assert estimate(estimator, log.treatment, certain) == pytest.approx((log.value.sum(), log.cost.sum()))
+    for name in ESTIMATORS:
+        mean = estimate(name, log.treatment, certain, log.value, model, 1.0).mean
+        assert mean == pytest.approx(log.value.mean(), abs=1e-9)
 
 
-@pytest.mark.parametrize("estimator", ["ipw", "sn"])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_silence_is_not_zero(estimator):
-    log = log_of([0, 0], [1, 2], [[0.5, 0.5]] * 2, [0, 0])
-    assert all(math.isnan(total) for total in estimate(estimator, [1, 1], log))
+    log = log_of([0, 0], [1, 2], [[0.5, 0.5]] * 2)
+    found = estimate(estimator, [1, 1], log, log.value, np.ones((2, 2)))
+    assert math.isnan(found.mean)
+    assert (found.matched, found.effective_size) == (0, 0)
 
 
-@pytest.mark.parametrize("estimator", ["ipw", "sn"])
-def test_spend_is_unknown_without_cost_and_value_is_not(estimator):
-    value, spend = estimate(estimator, [0, 1], log_of([0, 1], [1, 2], [[0.5, 0.5]] * 2))
-    assert not math.isnan(value)
-    assert math.isnan(spend)
+def test_the_standard_error_is_that_of_a_mean():
+    """ipw: sd(w y) / n^.5 with n - 1 below; of four pairs of equal users as of their four sums."""
+    rng = np.random.default_rng(0)
+    weight, value = rng.integers(0, 2, 50) * 2.0, rng.normal(3, 1, 50)
+    found = off_policy(value, weight)
+    assert found.se() == pytest.approx((weight * value).std(ddof=1) / math.sqrt(50))
+    low, high = found.interval(0.95)
+    assert (high - found.mean, found.mean - low) == pytest.approx([1.959964 * found.se()] * 2)
+    weight, value = np.repeat([2.0, 0, 2, 2], 2), np.repeat([1.0, 9, 4, 6], 2)
+    sums = np.array([2.0, 0, 8, 12])
+    paired = off_policy(value, weight).se(cluster=list("aabbccdd"))
+    assert paired == pytest.approx(sums.std(ddof=1) / math.sqrt(4))
 
 
-def test_a_log_without_propensity_verifies_nothing():
-    with pytest.raises(InputError, match=r"no propensity.*give propensity=\{arm: probability\}"):
-        match_weight(np.array([0, 1]), log_of([0, 1], [1, 2], None))
+def test_the_error_of_a_ratio_agrees_with_repeated_logs():
+    """sn over 4,000 logs of 100 users: their spread is the mean closed-form standard error, to 5%."""
+    rng = np.random.default_rng(1)
+    means, errors = [], []
+    for _ in range(4_000):
+        p = np.where(rng.random(100) < 0.5, 0.3, 0.7)
+        found = off_policy(2 + rng.normal(size=100), (rng.random(100) < p) / p, estimator="sn")
+        means.append(found.mean)
+        errors.append(found.se())
+    assert np.mean(errors) == pytest.approx(np.std(means), rel=0.05)
+
+
+def test_effective_size_counts_equal_weights_once_each():
+    assert effective_size(np.array([3.0, 3, 0, 3])) == pytest.approx(3)
+    assert effective_size(np.array([1e300, 1e-300])) == pytest.approx(1)
+    assert effective_size(np.zeros(3)) == 0
 
 
 @pytest.mark.parametrize(
-    ("decision", "message"),
+    ("given", "message"),
     [
-        (np.array([0, 1, 0]), r"the decision has shape \(3,\) for 2 users; \(2,\) is expected"),
-        (np.array([[0, 1]]), r"the decision has shape \(1, 2\) for 2 users"),
-        (np.array([0, 2]), r"the decision names arm 2; the log has arms 0\.\.1"),
-        pytest.param(
-            np.array([-1, 0]),
-            r"the decision names arm -1; the log has arms 0\.\.1",
+        ({"estimator": "drr"}, r"estimator 'drr' is unknown\. Did you mean 'dr'\?"),
+        ({"estimator": "dr"}, r"needs expected= and fitted="),
+        (
+            {"estimator": "dr", "expected": [1.0], "fitted": [1.0, 2.0]},
+            r"expected has 1 and fitted 2 users, weight 2",
         ),
+        ({"weight": [1.0, -1.0]}, r"weight is -1 in row 1; ratios of probabilities are 0 or more"),
+        ({"weight": [1.0, math.nan]}, r"weight is nan in row 1; a finite number for every user"),
+        ({"weight": [1.0]}, r"weight has 1 users and amount 2"),
+        ({"amount": [[1.0, 2.0]]}, r"amount has shape \(1, 2\)"),
+        ({"amount": ["a", "b"]}, r"amount is a list that holds no numbers"),
+        ({"estimator": "clipped", "largest_weight": 0}, r"largest_weight is 0; a positive number"),
+        ({"weight": [], "amount": []}, r"weight has 0 users"),
     ],
 )
-def test_a_decision_that_does_not_fit_is_refused(decision, message):
+def test_refused_with_the_mend(given, message):
     with pytest.raises(InputError, match=message):
-        match_weight(decision, log_of([0, 1], [1, 2], [[0.5, 0.5]] * 2))
-
-
-def test_every_resample_draws_n_users():
-    """With weight 1 for everybody each resample sums to n, and the mean of many sums is the sum."""
-    rng = np.random.default_rng(0)
-    n, value = 50, rng.normal(3, 1, 50)
-    ones = np.ones((n, 1))
-    draws = resampled_sums(Moments(ones, value[:, None], ones), 2000, seed=1)
-    assert (draws.weight == n).all()
-    error = math.sqrt(n) * value.std() / math.sqrt(2000)
-    assert abs(draws.value.mean() - value.sum()) < 4.5 * error
-
-
-def test_the_number_of_resamples_only_adds_resamples():
-    """The first 30 of 70 are the 30 of a shorter run, so that a longer run refines and does not replace."""
-    moments = Moments(*np.random.default_rng(0).normal(size=(3, 20, 2)))
-    short, long = (resampled_sums(moments, count, seed=5) for count in (30, 70))
-    np.testing.assert_allclose(long.value[:30], short.value, rtol=1e-12)
-
-
-def test_percentiles_of_known_draws():
-    """Of 0, 1, ..., 100 the middle 90% run from 5 to 95."""
-    low, high = interval(np.arange(101.0)[:, None], 0.9)
-    assert (low[0], high[0]) == pytest.approx((5, 95))
-
-
-def test_an_interval_needs_an_estimate_in_more_than_half_of_the_resamples():
-    """Missing in 2 of 4 draws: no interval; in 1 of 4: that of the others, 1 to 3."""
-    draws = np.array([[np.nan, np.nan], [np.nan, 1], [1, 2], [2, 3]])
-    low, high = interval(draws, 0.999999)
-    assert np.isnan(low[0])
-    assert np.isnan(high[0])
-    assert (low[1], high[1]) == pytest.approx((1, 3), abs=1e-5)
+        off_policy(**({"amount": [1.0, 2.0], "weight": [2.0, 2.0]} | given))

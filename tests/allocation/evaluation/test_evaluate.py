@@ -10,6 +10,8 @@ from numpy.testing import assert_allclose
 
 from allocation import BestMix, Nobody, Problem, ProblemError, RandomArm, evaluate
 from allocation.engine.problem import allocation_of
+from allocation.evaluation.nuisance import fit_outcomes
+from tests.allocation.evaluation.logs import dr_total
 from tests.oracles import ipw_total, sn_total
 from uplift import synthetic
 from uplift.campaign import Campaign
@@ -17,6 +19,7 @@ from uplift.errors import InputError
 
 ARMS = ("none", "mail")
 ORACLES = {"ipw": ipw_total, "sn": sn_total}
+PLAIN = ("ipw", "sn")
 
 
 class Above:
@@ -50,6 +53,7 @@ def campaign(n, seed, p=0.5, cost=True, propensity=True):
         arms=ARMS,
         user_id=np.arange(n),
         features=("x",),
+        numbered=True,
     )
 
 
@@ -74,19 +78,21 @@ def cell(table, policy, estimator, budget=900.0):
 
 def test_one_row_a_policy_budget_and_estimator(table):
     keys = {tuple(row) for row in table[["policy", "budget", "estimator"]].itertuples(index=False)}
-    assert len(table) == len(keys) == 3 * 2 * 2
+    assert len(table) == len(keys) == 3 * 2 * 3
     assert (table.users == 600).all()
 
 
-@pytest.mark.parametrize("estimator", ["ipw", "sn"])
+@pytest.mark.parametrize("estimator", ["ipw", "sn", "dr"])
 @pytest.mark.parametrize("policy", list(POLICIES))
 @pytest.mark.parametrize("budget", [900.0, 50])
 def test_verified_is_the_textbook_estimate_and_promised_is_the_policy_s_own(
     table, held_out, policy, estimator, budget
 ):
     row, decision = cell(table, policy, estimator, budget), POLICIES[policy].decide(held_out.X, budget).decision
-    for column, amount in (("value", held_out.value), ("spend", held_out.cost)):
-        expected = ORACLES[estimator](decision, held_out.treatment, held_out.propensity, amount)
+    models = fit_outcomes(held_out)
+    for column, amount, model in (("value", held_out.value, models.value), ("spend", held_out.cost, models.cost)):
+        known = decision, held_out.treatment, held_out.propensity, amount
+        expected = dr_total(*known, model) if estimator == "dr" else ORACLES[estimator](*known)
         assert row[column] == pytest.approx(expected, rel=1e-12)
         assert row[f"{column}_low"] <= row[column] <= row[f"{column}_high"]
     assert (row.promised_value, row.promised_spend) == (0, decision.sum())
@@ -97,26 +103,47 @@ def test_difference_is_that_of_the_values_and_of_a_policy_with_itself_exactly_ze
     for _, row in table.iterrows():
         against = cell(table, "nobody", row.estimator, row.budget)
         assert row.reference == "nobody"
-        assert row.difference == row.value - against.value
+        assert row.difference == pytest.approx(row.value - against.value, abs=1e-9)
         assert row.difference_low <= row.difference <= row.difference_high
     own = table[table.policy == "nobody"]
     assert (own[["difference", "difference_low", "difference_high"]] == 0).all(axis=None)
 
 
-def test_differences_are_paired(held_out):
+def test_differences_are_paired():
     """Thresholds 1.5 and 1.6 part few users: the difference is known far better than either value."""
-    near = evaluate({"a": Above(1.5), "b": Above(1.6)}, held_out, budgets=[1e3], reference="b", n_bootstrap=200)
-    row = cell(near, "a", "ipw", 1e3)
+    options = {"budgets": [1e4], "reference": "b", "n_bootstrap": 200, "estimators": PLAIN}
+    near = evaluate({"a": Above(1.5), "b": Above(1.6)}, campaign(6_000, seed=0, p=0.3), **options)
+    row = cell(near, "a", "ipw", 1e4)
     assert row.difference_high - row.difference_low < 0.4 * (row.value_high - row.value_low)
 
 
+def test_a_difference_needs_users_who_tell_the_two_apart(held_out):
+    """Both treat hundreds and differ for 40 users, 20 of whom match one of them: no difference, and the reason."""
+    one = (held_out.X[:, 0] > 0).astype(int)
+    other = one.copy()
+    other[:40] = 1 - other[:40]
+    at_most = ((one == held_out.treatment) != (other == held_out.treatment)).sum()
+    assert at_most == 40  # two arms: each user matches one or the other
+    other[20:40] = one[20:40]
+    policies = {"one": one, "other": other, "same": one.copy()}
+    table = evaluate(policies, held_out, budgets=[1e3], reference="one", n_bootstrap=20, estimators=["sn"])
+    row = cell(table, "other", "sn", 1e3)
+    assert row.difference_support.startswith("20 matched users")
+    assert row.difference_support.endswith("tell the two apart; 30 are needed")
+    assert np.isnan(row[["difference", "difference_band_low", "spend_difference", "p_value"]].astype(float)).all()
+    assert row.value > 0
+    same = cell(table, "same", "sn", 1e3)
+    assert (same.difference_support, same.difference, same.same_decision) == ("", 0.0, True)
+
+
 def test_the_best_candidate_is_the_reference_of_its_estimator_and_budget(held_out):
-    candidates, budgets = ["few", "nobody", "some"], [900.0, 50.0, 2.0]
+    candidates, budgets = ["few", "nobody", "some"], [900.0, 50.0, 70.0]
     table = evaluate(POLICIES, held_out, budgets=budgets, reference=candidates, n_bootstrap=50)
     for (budget, estimator), rows in table.groupby(["budget", "estimator"]):
         best = max(candidates, key=lambda name: cell(table, name, estimator, budget).value)
         assert (rows.reference == best).all()
-        assert rows.difference.tolist() == (rows.value - cell(table, best, estimator, budget).value).tolist()
+        expected = rows.value - cell(table, best, estimator, budget).value
+        assert rows.difference.tolist() == pytest.approx(expected.tolist(), abs=1e-9)
 
 
 def test_without_a_reference_there_are_no_differences(held_out):
@@ -127,15 +154,16 @@ def test_without_a_reference_there_are_no_differences(held_out):
 def test_the_seed_decides_the_intervals_and_nothing_else(held_out):
     first, again, other = (evaluate(POLICIES, held_out, budgets=[9.0], n_bootstrap=40, seed=s) for s in (0, 0, 1))
     assert first.equals(again)
-    assert not first.equals(other)
     drop = [column for column in first if column.endswith(("_low", "_high"))]
-    assert first.drop(columns=drop).equals(other.drop(columns=drop))
+    plain, differing = (frame[frame.estimator != "dr"] for frame in (first, other))  # folds of "dr" follow the seed
+    assert not plain.equals(differing)
+    assert plain.drop(columns=drop).equals(differing.drop(columns=drop))
 
 
 def test_intervals_agree_with_normal_theory():
     """ipw: n^.5 sd(w y); sn: n (sum w^2 (y - mean)^2)^.5 / sum w, the delta method; 95% is 1.96 of them each way."""
     log = campaign(3000, seed=1)
-    table = evaluate({"some": Above(0.0)}, log, budgets=[9e9], n_bootstrap=2000)
+    table = evaluate({"some": Above(0.0)}, log, budgets=[9e9], n_bootstrap=2000, estimators=PLAIN)
     decision = Above(0.0).decide(log.X, None).decision
     w = np.array([(t == z) / p[t] for t, z, p in zip(log.treatment, decision, log.propensity, strict=True)])
     mean = (w * log.value).sum() / w.sum()
@@ -160,21 +188,35 @@ def test_intervals_cover_the_truth():
     n, truth = 300, 300 * (1 + math.sqrt(2 / math.pi))
     covered = dict.fromkeys(ORACLES, 0)
     for seed in range(200):
-        table = evaluate({"some": Above(0.0)}, campaign(n, [9, seed]), budgets=[9e9], n_bootstrap=200, seed=seed)
+        table = evaluate(
+            {"some": Above(0.0)}, campaign(n, [9, seed]), budgets=[9e9], estimators=PLAIN, seed=seed, n_bootstrap=200
+        )
         for row in table.itertuples():
             covered[row.estimator] += row.value_low <= truth <= row.value_high
     assert all(0.90 <= count / 200 <= 0.99 for count in covered.values()), covered
 
 
-@pytest.mark.filterwarnings("ignore:the propensities contradict the log")
-def test_silent_where_nobody_matches():
-    """Everybody was mailed, the policy mails nobody."""
-    log = campaign(50, seed=2)
-    mailed = log.take(log.treatment == 1)
-    row = cell(evaluate({"nobody": Above(np.inf)}, mailed, budgets=[1.0], n_bootstrap=20), "nobody", "ipw", 1.0)
-    assert row.matched == 0
-    for column in ("value", "spend"):
-        assert row[[column, f"{column}_low", f"{column}_high"]].isna().all()
+@pytest.mark.parametrize(
+    ("few", "words"),
+    [
+        (0, "none of 400 users received the arm decided for them"),
+        (12, "12 of 400 users match; 30 are needed"),
+    ],
+)
+def test_too_little_support_is_said_instead_of_a_number(few, words):
+    """The policy mails the few of highest x who did not (or did) get the mail, and everybody else the opposite."""
+    log = campaign(400, seed=2)
+    against = 1 - log.treatment
+    against[:few] = log.treatment[:few]
+    table = evaluate({"odd": against, "all": np.ones(400, dtype=int)}, log, budgets=[1.0], reference="all")
+    odd = table[table.policy == "odd"]
+    assert (odd.matched == few).all()
+    assert (odd.support == words).all()
+    for name in ("value", "gain", "spend", "overspend", "optimism", "difference", "spend_difference"):
+        assert odd[[name, f"{name}_se", f"{name}_low", f"{name}_high"]].isna().all(axis=None)
+    assert odd[["difference_band_low", "p_value", "p_adjusted"]].isna().all(axis=None)
+    assert (table[table.policy == "all"].support == "").all()
+    assert (table.comparisons == 0).all()
 
 
 def test_spend_is_silent_without_cost():

@@ -65,13 +65,6 @@ def test_one_budget_must_stand_in_a_list():
         evaluate({"mix": BestMix().fit(TRAIN)}, HELD_OUT, budgets=400.0, n_bootstrap=10)
 
 
-def test_shares_far_from_the_propensities_are_warned_of():
-    """Only arms 1 to 4 logged more than stated: control has half of its share."""
-    keep = (HELD_OUT.treatment > 0) | (np.arange(len(HELD_OUT)) % 2 == 0)
-    with pytest.warns(UserWarning, match=r"propensities contradict the log .*'none' should have about"):
-        evaluate({"mix": BestMix().fit(TRAIN)}, HELD_OUT.take(keep), budgets=[400.0], n_bootstrap=10)
-
-
 def test_a_campaign_can_be_decided_for_and_its_ids_are_kept():
     policy = TwoStage(TLearner(LinearRegression())).fit(TRAIN)
     response = policy.predict(HELD_OUT)

@@ -11,6 +11,7 @@ import tempfile
 from fractions import Fraction
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -48,7 +49,7 @@ def test_the_manifest_describes_the_files_beside_it(run_folder: Path):
 
 def test_the_run_read_back_tells_what_the_run_told(run_folder: Path, result: DemoResult):
     told, read = result.summary(), read_run(run_folder)
-    assert told.headline().to_dict("records") == read.headline().to_dict("records")
+    pd.testing.assert_frame_equal(told.headline(), read.headline())
     assert (told.name, told.users, told.arm_users, told.totals) == (
         read.name,
         read.users,

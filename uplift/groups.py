@@ -1,4 +1,4 @@
-"""Labels of users, such as strata and clusters, as whole numbers."""
+"""Labels that group users, such as strata and clusters, as whole numbers."""
 
 from __future__ import annotations
 

@@ -1,0 +1,44 @@
+"""The `earmark` command: arguments in, one message on what is wrong, the table on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from io import TextIOWrapper
+from typing import Annotated
+
+import typer
+
+from allocation.cli.app_command import show_app
+from allocation.cli.demo_command import demo
+from allocation.cli.evaluate_command import evaluate
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo)
+app.command()(evaluate)
+app.command("app")(show_app)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, TextIOWrapper):
+            output.reconfigure(errors="replace")  # a terminal without some letters still shows the rest
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Decide which incentive each user gets under a budget, and prove what the decision is worth."""
+    if show_version:
+        from importlib.metadata import version
+
+        typer.echo(f"earmark {version('earmark')}")
+        raise typer.Exit

@@ -1,0 +1,127 @@
+"""What every policy decides for the held-out users at every budget, and what it promises."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocation.engine.problem import Allocation, Problem, ProblemError, check_budget
+from allocation.engine.solve import solve
+from allocation.evaluation.checks import check_arms, check_decision, check_unseen
+from allocation.policies.base import Policy
+from uplift.campaign import Campaign
+from uplift.errors import InputError, nearest
+from uplift.response import Response
+
+# A fitted policy; predictions, solved at every budget; or arms already decided, (n,) whole numbers.
+Decider = Policy | Response | NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Decided:
+    """Decisions of several policies for the same users; a cell is one policy at one budget.
+
+    Attributes
+    ----------
+    names : of the policies. budgets : money for all users together.
+    decision : (m, n) arms; cells in the order of the budgets, and of the policies within a budget.
+    promised_value, promised_spend, price : (m,), as the policy itself says, NaN where it does not. All of them follow
+        from predictions: no outcome of these users has been looked at.
+    """
+
+    names: tuple[str, ...]
+    budgets: tuple[float, ...]
+    decision: NDArray[np.integer]
+    promised_value: NDArray[np.float64]
+    promised_spend: NDArray[np.float64]
+    price: NDArray[np.float64]
+
+    def cell(self, policy: str, budget: float) -> int:
+        """The row of `decision` of one policy at one budget; raises InputError for another name or budget."""
+        if policy not in self.names:
+            raise InputError(f"policy {policy!r} is none of those decided.{nearest(policy, self.names)}")
+        if budget not in self.budgets:
+            known = ", ".join(f"{b:,.6g}" for b in self.budgets)
+            raise InputError(f"budget {budget!r} is none of those decided at: {known}")
+        return self.budgets.index(budget) * len(self.names) + self.names.index(policy)
+
+
+def decide_all(policies: Mapping[str, Decider], held_out: Campaign, budgets: Sequence[float]) -> Decided:
+    """Let every policy decide for the users of `held_out` at every budget.
+
+    Each predicts once. A policy with `users_` (what it was fitted on; see `uplift.seen.Seen`) is refused where it has
+    seen one of the users. Warns when a policy promises to spend more than the budget. Raises InputError or
+    ProblemError for policies that are not fitted, know other arms, want an arm that the log never gave, or decide in
+    another form than one arm a user.
+    """
+    amounts = check_budgets(budgets)
+    if not isinstance(policies, Mapping) or not policies:
+        raise InputError("no policy to evaluate; give {name: fitted policy}")
+    deciders = {str(name): _decider(str(name), policy, held_out) for name, policy in policies.items()}
+    kind = np.int8 if len(held_out.arms) < 128 else np.int64
+    decision = np.empty((len(amounts) * len(deciders), len(held_out)), dtype=kind)
+    promised = np.empty((3, len(decision)))
+    cells = [(name, decider, budget) for budget in amounts for name, decider in deciders.items()]
+    for k, (name, decider, budget) in enumerate(cells):
+        allocation = decider(budget)
+        decision[k] = check_decision(name, allocation.decision, held_out, budget)
+        promised[:, k] = allocation.value, allocation.cost, allocation.price
+        if allocation.cost > budget:
+            warnings.warn(
+                f"policy {name!r} promises to spend {allocation.cost:,.6g} of a budget of {budget:,.6g}; "
+                "it is not compared at an equal budget",
+                stacklevel=3,
+            )
+    return Decided(tuple(deciders), amounts, decision, *promised)
+
+
+def check_budgets(budgets: Sequence[float]) -> tuple[float, ...]:
+    """Finite budgets as a tuple without repetitions; raises ProblemError for anything else."""
+    if not np.iterable(budgets):
+        raise ProblemError(f"budgets is {budgets!r}; a list is expected, such as [{budgets!r}]")
+    checked = [check_budget(budget) for budget in budgets]
+    if not checked or None in checked:
+        raise ProblemError("budgets must be finite numbers, at least one, in the unit of cost")
+    return tuple(dict.fromkeys(float(budget) for budget in checked if budget is not None))
+
+
+def _decider(name: str, policy: Decider, held_out: Campaign) -> Any:
+    """A function from a budget to an allocation, whatever the policy is."""
+    if isinstance(policy, Response):
+        response = _aligned(name, policy, held_out)
+        return lambda budget: solve(Problem(response.value, response.cost, budget))
+    if isinstance(policy, np.ndarray | list | tuple) or hasattr(policy, "__array__"):
+        fixed = Allocation(np.asarray(policy))
+        return lambda _: fixed
+    arms = getattr(policy, "arms_", None)
+    if arms is None:
+        raise InputError(
+            f"policy {name!r} is not fitted; call .fit(campaign) first (the fit of a class of your own ends with "
+            "self.arms_ = campaign.arms)"
+        )
+    check_arms(name, arms, held_out)
+    check_unseen(f"policy {name!r}", getattr(policy, "users_", None), held_out)
+    users = policy.predict(held_out.X) if hasattr(policy, "predict") else held_out.X
+
+    def _decide(budget: float) -> Allocation:
+        decided = policy.decide(users, budget)
+        return decided if isinstance(decided, Allocation) else Allocation(np.asarray(decided))
+
+    return _decide
+
+
+def _aligned(name: str, response: Response, held_out: Campaign) -> Response:
+    """The predictions, if they are for these users in this order."""
+    check_arms(name, response.arms, held_out)
+    ids = response.user_id
+    if len(response) != len(held_out) or (ids is not None and (np.asarray(ids) != held_out.user_id).any()):
+        raise InputError(
+            f"the predictions {name!r} are not for the users of the held-out log in their order ({len(response):,} "
+            f"and {len(held_out):,} users); predict for held_out, or bring them in its order by user_id"
+        )
+    return response

@@ -1,0 +1,117 @@
+"""What to evaluate: the arguments of `earmark evaluate`, and what of them is refused before anything is fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from allocation.engine.money import amount_text
+from allocation.engine.problem import ProblemError, check_budget
+from allocation.evaluation.estimators import check_estimators
+from allocation.jobs.demo import budget_grid, default_budget
+from allocation.jobs.policies_filed import Filed
+from allocation.jobs.policies_named import NAMES, RULES, USUAL, check_names
+from allocation.jobs.source import Source
+from allocation.policies.base import ArmMeans
+from uplift.errors import InputError, check_fraction, nearest
+from uplift.propensity import share_mismatch
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationPlan:
+    """What to evaluate: the arguments of `earmark evaluate`.
+
+    `policies` are short names (`policies_named.NAMES`), None for the usual ones, or for none where files are given;
+    `decisions` and `responses` map a name to a file; `budgets_per_user` is money per user, None for the data's own.
+    """
+
+    data: str = "thornton_hiv"
+    policies: tuple[str, ...] | None = None
+    decisions: Mapping[str, str] = field(default_factory=dict)
+    responses: Mapping[str, str] = field(default_factory=dict)
+    budgets_per_user: tuple[float, ...] | None = None
+    splits: int = 1
+    estimator: str = "dr"
+    reference: str | None = None
+    level: float = 0.95
+    n_bootstrap: int = 1000
+    seed: int = 0
+    users: int | None = None
+    allow_mismatch: bool = False
+    roles: Mapping[str, Any] | None = None
+
+
+def check_plan(plan: EvaluationPlan) -> tuple[str, ...]:
+    """The short names to fit; refuses what is wrong whatever the log holds."""
+    check_estimators([plan.estimator])
+    check_fraction(plan.level, "level", 0.95)
+    if plan.n_bootstrap < 2:
+        raise InputError(f"bootstrap is {plan.n_bootstrap}; at least 2 resamples are expected, 1000 is usual")
+    if plan.splits < 1:
+        raise InputError(f"splits is {plan.splits}; at least 1 is expected")
+    usual = () if plan.decisions or plan.responses else USUAL
+    asked = usual if plan.policies is None else check_names(plan.policies)
+    if plan.splits > 1 and not asked:
+        raise InputError(
+            f"{plan.splits} splits were asked for and no policy is to be fitted: policies from files are verified on "
+            "the whole log; leave --splits out, or name --policies to fit"
+        )
+    return asked
+
+
+def check_shares(source: Source, allow_mismatch: bool) -> list[str]:
+    """What contradicts the propensities; refused unless allowed."""
+    code = None if source.cluster is None else np.unique(source.cluster, return_inverse=True)[1]
+    mismatch = share_mismatch(source.campaign, code)
+    if mismatch is None:
+        return []
+    if not allow_mismatch:
+        raise InputError(f"{mismatch.text}, or go on at your own risk with --allow-mismatch")
+    return [mismatch.text]
+
+
+def all_names(asked: tuple[str, ...], filed: Mapping[str, Filed]) -> list[str]:
+    """The policies as tables call them; refuses a file's name that a fitted policy has."""
+    names = [NAMES[name] for name in asked]
+    for name in filed:
+        if name in names:
+            raise InputError(f"a file is named {name!r}, as a policy that is fitted here; give it a name of its own")
+    return [*names, *filed]
+
+
+def reference_of(given: str | None, names: list[str]) -> str | list[str] | None:
+    """The reference or its candidates: the rules of thumb, else the first policy; None for a single policy."""
+    if given is not None:
+        name = NAMES.get(given, given)
+        if name not in names:
+            raise InputError(f"reference {given!r} is none of the policies.{nearest(given, names)}")
+        return name
+    if len(names) < 2:
+        return None
+    return [name for name in names if name in RULES.values()] or names[0]
+
+
+def budgets_of(plan: EvaluationPlan, source: Source, fixed: bool) -> tuple[tuple[float, ...], list[str]]:
+    """Budgets per user, rising, each once, and what is to be said of them; `fixed`: no policy looks at the budget."""
+    means = ArmMeans.of(source.campaign)
+    control = float(means.cost[0])
+    if plan.budgets_per_user is None:
+        own = default_budget(means) if source.budget_per_user is None else source.budget_per_user
+        if fixed:
+            stands = f"{amount_text(own)} {source.currency}".strip()
+            note = f"No budget was given: {stands} a user stands for one. Decisions from files do not depend on it."
+            return (own,), [note]
+        return tuple(budget_grid(control, own)), []
+    checked = {check_budget(budget) for budget in plan.budgets_per_user}
+    if not checked or None in checked:
+        raise ProblemError("the budgets per user must be finite amounts of money, at least one")
+    budgets = tuple(sorted(float(budget) for budget in checked if budget is not None))
+    if budgets[0] < control and not fixed:
+        raise ProblemError(
+            f"the budget of {amount_text(budgets[0])} a user cannot be met: control alone costs "
+            f"{amount_text(control)} a user; give at least that"
+        )
+    return budgets, []

@@ -1,0 +1,106 @@
+"""The evaluation as text cells per user, the same for the terminal and the report."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from allocation.jobs.evaluation_job import EvaluationResult
+from allocation.jobs.numbers import Cell, decimals, distinct_places, number, with_interval
+
+
+@dataclass(frozen=True)
+class Places:
+    """Decimal places of values, of differences in value, and of money."""
+
+    value: int
+    difference: int
+    money: int
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> Places:
+        """Of the frame of `EvaluationResult.headline`: three digits of the largest amount, two of a usual error."""
+        shown = frame["promised_value"] if frame["value"].isna().all() else frame["value"]
+        value = decimals(float(shown.abs().max()))
+        difference = value
+        if "difference_se" in frame and value >= 0:
+            errors = frame.loc[frame["difference_se"] > 0, "difference_se"]
+            difference = min(max(value, decimals(float(errors.median())) - 1), value + 2)
+        return cls(value, difference, distinct_places(frame["budget"]))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One policy at one budget, every amount per user.
+
+    `clear` is 1 for better and -1 for worse than the reference by the p-value adjusted for all comparisons, else 0;
+    `matched` and `effective` count users; `support` says in words why there is no estimate.
+    """
+
+    policy: str
+    budget: str
+    per_user: float
+    promised: str
+    verified: Cell
+    spend: Cell
+    difference: Cell
+    reference: str
+    matched: str
+    effective: str
+    support: str
+    clear: int
+
+
+def rows(result: EvaluationResult) -> list[Row]:
+    """The table, budget by budget, as text."""
+    frame = result.headline()
+    places = Places.of(frame)
+    return [_row(r, places, 1 - result.plan.level) for _, r in frame.iterrows()]
+
+
+def clear_side(r: pd.Series, alpha: float) -> int:
+    """1 where the row is better than its reference, -1 where worse, by the adjusted p-value; else 0."""
+    if "p_adjusted" not in r or not r["p_adjusted"] < alpha:
+        return 0
+    return 1 if r["difference"] > 0 else -1
+
+
+def budget_text(budget: float, places: Places) -> str:
+    """A budget per user, without zeros that say nothing: 0.1, not 0.100."""
+    text = number(budget, places.money)
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+
+
+def _row(r: pd.Series, places: Places, alpha: float) -> Row:
+    return Row(
+        policy=r["policy"],
+        budget=budget_text(r["budget"], places),
+        per_user=float(r["budget"]),
+        promised=number(r["promised_value"], places.value),
+        verified=_cell(r, "value", places.value),
+        spend=_cell(r, "spend", places.money),
+        difference=_difference(r, places.difference),
+        reference=r.get("reference", ""),
+        matched=f"{r['matched']:,.0f}",
+        effective=f"{r['effective_size']:,.0f}",
+        support=r["support"],
+        clear=clear_side(r, alpha),
+    )
+
+
+def _difference(r: pd.Series, places: int) -> Cell:
+    if "reference" not in r:
+        return Cell("–")
+    if r["policy"] == r["reference"]:
+        return Cell("reference")
+    if r["same_decision"]:
+        return Cell("same decision")
+    return _cell(r, "difference", places, sign=True)
+
+
+def _cell(r: pd.Series, name: str, places: int, sign: bool = False) -> Cell:
+    if math.isnan(r[name]):
+        return Cell("too few")
+    return with_interval(r[name], r[f"{name}_low"], r[f"{name}_high"], places, sign)

@@ -1,0 +1,171 @@
+"""What an evaluation says in words: what is better, worse, not distinguishable, overspent, promised too much."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from allocation.jobs.evaluation_job import EvaluationResult
+from allocation.jobs.evaluation_table import Places, budget_text, clear_side
+from allocation.jobs.numbers import number, with_interval
+from allocation.jobs.policies_named import RULES
+
+DUST = 1e-9  # share of an amount that rounding alone may make of zero
+
+
+def findings(result: EvaluationResult) -> list[str]:
+    """The table in sentences, warnings first; better and worse are said after adjusting for all comparisons."""
+    frame = result.headline()
+    picked = result.plan.reference is None and len(set(RULES.values()) & set(frame["policy"])) > 1
+    telling = Telling(frame, Places.of(frame), 1 - result.plan.level, picked)
+    said = [*telling.compared(), *telling.overspent(), *telling.promised(), *telling.unsupported()]
+    return [*result.warnings, *said]
+
+
+def how_sure(result: EvaluationResult) -> list[str]:
+    """Where the intervals come from, and how many comparisons were adjusted for."""
+    plan = result.plan
+    level, alpha = f"{100 * plan.level:g}%", 1 - plan.level
+    counted = "users" if result.source.cluster is None else "clusters of users"
+    if plan.splits == 1:
+        told = [f"Brackets are {level} intervals from {plan.n_bootstrap:,} resamples of {counted}."]
+    else:
+        told = [
+            f"Averages over {plan.splits} random splits, half of the users to fit on and half to verify on; brackets "
+            f"are {level} intervals in closed form, counting {counted}. The splits share users, so the intervals are "
+            "as wide as those of one split."
+        ]
+    frame = result.headline()
+    made = int(frame["comparisons"].iloc[0]) if "comparisons" in frame else 0
+    if made > 1:
+        told.append(
+            f"{made} differences are compared with zero at once, and about {made * alpha:.2g} of so many intervals "
+            "would miss a true zero by chance. Better and worse are said only where the p-value adjusted for all of "
+            f"them (max-t) is below {alpha:.4g}."
+        )
+    return told
+
+
+@dataclass(frozen=True, eq=False)
+class Telling:
+    """Sentences on the frame of `EvaluationResult.headline`.
+
+    `alpha` is the level of the tests; `picked` whether the reference is the best of several by its verified value.
+    """
+
+    frame: pd.DataFrame
+    places: Places
+    alpha: float
+    picked: bool
+
+    def compared(self) -> list[str]:
+        """The reference; what is better and worse than it, what is not distinguishable, what decides alike."""
+        if "reference" not in self.frame:
+            return []
+        others = self.frame[(self.frame["policy"] != self.frame["reference"]) & self.frame["difference"].notna()]
+        if not len(others):
+            return [self._reference(), "No policy can be compared with it."]
+        same = others[others["same_decision"].astype(bool)]
+        known = others[~others["same_decision"].astype(bool)]
+        side = pd.Series([clear_side(r, self.alpha) for _, r in known.iterrows()], index=known.index, dtype=int)
+        better, worse, unclear = (known[side == sign] for sign in (1, -1, 0))
+        told = [self._reference()]
+        if len(unclear) == len(known) > 0:
+            told.append("Nothing is distinguishable: no difference to the reference is clear of zero.")
+        else:
+            told += self._each("Better than the reference", better, self._difference)
+            told += [] if len(better) else ["Nothing is shown to be better than the reference."]
+            told += self._each("Worse than the reference", worse, self._difference)
+        told += self._where("Not distinguishable from the reference", unclear)
+        alone = unclear[(unclear["difference_low"] > 0) | (unclear["difference_high"] < 0)]
+        told += self._where("Clear of zero taken alone, but not among so many comparisons", alone)
+        return told + self._where("The same decisions as the reference", same)
+
+    def overspent(self) -> list[str]:
+        """Policies whose spend lies above the budget with its whole interval."""
+        over = self.frame[self.frame["overspend_low"] > DUST * self.frame["budget"]]
+        told = self._each("Spends more than the budget, by its whole interval", over, self._overspend)
+        return [f"{told[0]} A budget limits the predicted spend, the users decide the real one."] if told else []
+
+    def promised(self) -> list[str]:
+        """Promises that lie outside the interval of what was verified, and by how much."""
+        high = self.frame[self.frame["promised_value"] > self.frame["value_high"]]
+        low = self.frame[self.frame["promised_value"] < self.frame["value_low"]]
+        much = "Promised more than the verified interval holds (a model that picks whom it overestimates does so: "
+        return [
+            *self._each(f"{much}the winner's curse)", high, self._optimism),
+            *self._each("Promised less than the verified interval holds", low, self._optimism),
+        ]
+
+    def unsupported(self) -> list[str]:
+        """Cells without an estimate, and why."""
+        lacking = self.frame[self.frame["support"] != ""]
+        told = self._each("Too few users received the arms decided for them to judge", lacking, _support)
+        if "difference_support" in self.frame:
+            apart = self.frame[(self.frame["support"] == "") & (self.frame["difference_support"] != "")]
+            told += self._each("Too few users tell the policy from the reference", apart, _difference_support)
+        return [*told[:-1], f"{told[-1]} Log more users."] if told else []
+
+    def _reference(self) -> str:
+        first = self.frame.drop_duplicates("budget")
+        names = list(dict.fromkeys(first["reference"]))
+        if not self.picked:
+            return f"Reference: {'; '.join(names)}."
+        cells = [f"{name} {self._at(first.loc[first['reference'] == name, 'budget'])}" for name in names]
+        return (
+            f"Reference, the rule of thumb of highest verified value: {'; '.join(cells)}. It was picked on the same "
+            "users, which favours it."
+        )
+
+    def _each(self, words: str, rows: pd.DataFrame, detail: Callable[[pd.DataFrame], str]) -> list[str]:
+        """`words: policy at budgets (detail); policy at budgets (detail).`; nothing where there are no rows."""
+        cells = [f"{name} {self._at(own['budget'])} ({detail(own)})" for name, own in _by_policy(rows)]
+        return [f"{words}: {'; '.join(cells)}."] if cells else []
+
+    def _where(self, words: str, rows: pd.DataFrame) -> list[str]:
+        """`words: policies at budgets; policies at budgets.`, those of the same budgets together."""
+        names: dict[tuple[float, ...], list[str]] = {}
+        for name, own in _by_policy(rows):
+            names.setdefault(tuple(sorted(own["budget"])), []).append(name)
+        cells = [f"{_listed(who)} {self._at(where)}" for where, who in names.items()]
+        return [f"{words}: {'; '.join(cells)}."] if cells else []
+
+    def _difference(self, own: pd.DataFrame) -> str:
+        r = own.iloc[int(own["difference"].abs().argmax())]
+        ends = (r["difference"], r["difference_low"], r["difference_high"])
+        return f"{_up_to(own)}{with_interval(*ends, self.places.difference, sign=True)}"
+
+    def _overspend(self, own: pd.DataFrame) -> str:
+        r = own.iloc[int(own["overspend"].argmax())]
+        return f"{_up_to(own)}{with_interval(r['spend'], r['spend_low'], r['spend_high'], self.places.money)}"
+
+    def _optimism(self, own: pd.DataFrame) -> str:
+        return f"by {_up_to(own)}{number(float(own['optimism'].abs().max()), self.places.value)} a user"
+
+    def _at(self, budgets: Iterable[float]) -> str:
+        wanted = sorted(set(budgets))
+        if len(wanted) == self.frame["budget"].nunique() > 1:
+            return "at every budget"
+        return "at " + _listed([budget_text(budget, self.places) for budget in wanted])
+
+
+def _by_policy(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    return [(name, rows[rows["policy"] == name]) for name in dict.fromkeys(rows["policy"])]
+
+
+def _support(rows: pd.DataFrame) -> str:
+    return str(rows["support"].iloc[0])
+
+
+def _difference_support(rows: pd.DataFrame) -> str:
+    return str(rows["difference_support"].iloc[0])
+
+
+def _up_to(rows: pd.DataFrame) -> str:
+    return "up to " if len(rows) > 1 else ""
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

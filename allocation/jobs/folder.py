@@ -1,0 +1,134 @@
+"""A run's folder: staged, then moved in, the manifest last; a failure to write leaves the old run alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from allocation.jobs.summary import MANIFEST
+from uplift.errors import InputError
+
+
+def checked_folder(out: str | Path, files: Sequence[str], command: str) -> Path:
+    """The folder that `out` means, links and `~` followed; refuses, before any work, what cannot be written to.
+
+    `files` are the files of a run of `earmark <command>`, relative to the folder, the manifest among them.
+    Raises InputError for a path that is no folder, a folder that may not be written to, files that would be lost,
+    and another command's run.
+    """
+    out = Path(out).expanduser().resolve()
+    for place in (out, *out.parents):
+        if place.exists():
+            if not place.is_dir():
+                raise InputError(f"{place} is a file; the results need a folder: choose another --out")
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise InputError(f"the folder {place} may not be written to; choose another --out")
+            break
+    for name in files:
+        if (out / name).is_dir():
+            raise InputError(f"{out / name} is a folder, where a file would be written; choose another --out")
+        inner = (out / name).parent
+        if inner != out and inner.exists() and not inner.is_dir():
+            raise InputError(f"{inner} is a file, where a folder would be written; choose another --out")
+    writer = _writer(out / MANIFEST)
+    for name in files:
+        if (out / name).exists() and writer is None:
+            raise InputError(
+                f"{out / name} would be lost, and no manifest says that earmark wrote it; move it away or choose "
+                "another --out"
+            )
+    if writer not in (None, command):
+        raise InputError(f"{out} holds a run of `earmark {writer}`, which would be lost; choose another --out")
+    return out
+
+
+def write_folder(out: Path, files: Sequence[str], fill: Callable[[Path], None]) -> None:
+    """Have `fill` write its files into a staging folder, then move those named in `files` into `out`.
+
+    The files are written and flushed in a staging folder first; until that is done, an error leaves everything as it
+    was. A folder that was not there then appears whole; into one that was, the files move one by one, its old
+    manifest gone first and the new one last, so that a manifest never stands beside files that it does not describe;
+    a file of `files` that this run has not written goes.
+
+    Raises InputError, which says what was kept, when the file system refuses.
+    """
+    # A folder that is there may be a file system of its own, into which nothing can be moved from outside.
+    home = out if out.exists() else out.parent
+    missing = [parent for parent in (home, *home.parents) if not parent.exists()]
+    staging = None
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".earmark-", dir=home))
+        fill(staging)
+        for name in files:
+            if (staging / name).exists():
+                _flush(staging / name)
+    except BaseException as error:
+        _discard(staging, missing)
+        if isinstance(error, OSError):
+            raise InputError(
+                f"the results cannot be written to {out}: {_reason(error)}; nothing was changed"
+            ) from None
+        raise
+    try:
+        _move_in(staging, out, files)
+    except OSError as error:
+        raise InputError(
+            f"the results cannot be moved into {out}: {_reason(error)}; if there is no {MANIFEST} in it now, its "
+            "files are not whole: run again"
+        ) from None
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _writer(path: Path) -> str | None:
+    """The command whose run the manifest describes, None where it is no manifest of ours."""
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, TypeError, OSError):
+        return None
+    if not isinstance(manifest, dict) or "earmark" not in manifest:
+        return None
+    return str(manifest.get("command", "demo"))
+
+
+def _discard(staging: Path | None, parents: Sequence[Path]) -> None:
+    if staging is not None:
+        shutil.rmtree(staging, ignore_errors=True)
+    for parent in parents:
+        with suppress(OSError):
+            parent.rmdir()
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error).splitlines()[0]
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _move_in(staging: Path, out: Path, files: Sequence[str]) -> None:
+    if not out.exists():
+        mask = os.umask(0)
+        os.umask(mask)
+        staging.chmod(0o777 & ~mask)  # a staging folder is private; the result is what the user's folders are
+        staging.rename(out)
+    else:
+        (out / MANIFEST).unlink(missing_ok=True)
+        for name in sorted(files, key=lambda name: name == MANIFEST):
+            if (staging / name).exists():
+                (out / name).parent.mkdir(exist_ok=True)
+                (staging / name).replace(out / name)
+            else:
+                (out / name).unlink(missing_ok=True)
+    _flush(out)
