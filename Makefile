@@ -71,4 +71,4 @@ readme: $(VENV)/installed  ## draw the README's pictures and print its demo outp
 	$(BIN)/python docs/refresh_readme.py
 
 clean:  ## remove what make made
-	rm -rf $(VENV) earmark-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) earmark-demo earmark-evaluation .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -82,7 +82,7 @@ class Response:
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """Read a response table; the arms are those of its `value.<arm>` columns, in their order."""
-        frame = open_frame(read_table(path))
+        frame = open_frame(read_table(path, ["user_id"]))
         arms = tuple(c.removeprefix("value.") for c in frame.columns if c.startswith("value."))
         if not arms:
             raise InputError(f"{path} has no value.<arm> column; a response table has value.<arm> and cost.<arm>")

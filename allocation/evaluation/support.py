@@ -73,6 +73,8 @@ def not_apart(matched: int, effective: float) -> str:
     if effective >= FEW:
         return ""
     counted = "no matched user tells" if matched == 0 else f"{matched:,} matched users tell"
-    if 0 < round(effective) < matched:
+    if matched == 1:
+        counted = "1 matched user tells"
+    elif 0 < round(effective) < matched:
         counted = f"{matched:,} matched users, who count as {effective:,.0f}, tell"
     return f"{counted} the two apart; {FEW} are needed"

@@ -132,6 +132,7 @@ def run_demo(plan: DemoPlan, progress: Callable[[str], None] = lambda _: None) -
             reference=BASELINES,
             n_bootstrap=plan.n_bootstrap,
             seed=plan.seed,
+            allow_mismatch=True,  # refused or told above, of the whole log
         )
     response = two_stage.predict(held_out)
     problem = two_stage.problem(response, per_user * len(held_out))

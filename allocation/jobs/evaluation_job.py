@@ -30,7 +30,6 @@ from allocation.jobs.policies_named import fit_named
 from allocation.jobs.source import Source, load
 from allocation.jobs.summary import per_user
 from uplift.campaign import Campaign
-from uplift.seeds import stream
 
 HELD_OUT_SHARE = 0.5
 CONTRADICTION = "the propensities contradict"
@@ -119,9 +118,9 @@ class _Task:
         held_out, cluster, filed = self.source.campaign, self.source.cluster, self.filed
         policies: dict[str, Decider] = {}
         if self.asked:
-            train, held_out = _halves(self.source, self.plan.seed)
+            first, rows = held_out.split_rows(1 - HELD_OUT_SHARE, self.plan.seed, cluster=cluster)
+            train, held_out = held_out.take(first), held_out.take(rows)
             policies |= fit_named(self.asked, train, self.plan.seed, self.progress)
-            rows = self._rows_without(train)
             filed, cluster = take(filed, rows), None if cluster is None else cluster[rows]
         self._verifying(len(held_out))
         return evaluate(
@@ -170,13 +169,3 @@ class _Task:
     def _verifying(self, users: int, split: str = "") -> None:
         times = "1 budget" if len(self.budgets) == 1 else f"{len(self.budgets)} budgets"
         self.progress(f"{split}deciding for {users:,} held-out users at {times}, and verifying")
-
-
-def _halves(source: Source, seed: int) -> tuple[Campaign, Campaign]:
-    """Users to fit on and users to verify on; a cluster is never torn apart."""
-    campaign, cluster = source.campaign, source.cluster
-    if cluster is None:
-        return campaign.split(1 - HELD_OUT_SHARE, seed)
-    groups, code = np.unique(cluster, return_inverse=True)
-    drawn = stream(seed, "split of clusters").permutation(len(groups)) < round((1 - HELD_OUT_SHARE) * len(groups))
-    return campaign.take(np.flatnonzero(drawn[code])), campaign.take(np.flatnonzero(~drawn[code]))

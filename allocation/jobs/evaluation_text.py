@@ -73,7 +73,7 @@ class Telling:
         better, worse, unclear = (known[side == sign] for sign in (1, -1, 0))
         told = [self._reference()]
         if len(unclear) == len(known) > 0:
-            told.append("Nothing is distinguishable: no difference to the reference is clear of zero.")
+            told.append(f"Nothing is distinguishable: {self._none_clear(known)}")
         else:
             told += self._each("Better than the reference", better, self._difference)
             told += [] if len(better) else ["Nothing is shown to be better than the reference."]
@@ -82,6 +82,13 @@ class Telling:
         alone = unclear[(unclear["difference_low"] > 0) | (unclear["difference_high"] < 0)]
         told += self._where("Clear of zero taken alone, but not among so many comparisons", alone)
         return told + self._where("The same decisions as the reference", same)
+
+    @staticmethod
+    def _none_clear(known: pd.DataFrame) -> str:
+        made = int(known["comparisons"].iloc[0])
+        if made == 1:
+            return "the difference to the reference is not clear of zero."
+        return f"adjusted for all {made} comparisons, no difference to the reference is clear of zero."
 
     def overspent(self) -> list[str]:
         """Policies whose spend lies above the budget with its whole interval."""
@@ -103,10 +110,11 @@ class Telling:
         """Cells without an estimate, and why."""
         lacking = self.frame[self.frame["support"] != ""]
         told = self._each("Too few users received the arms decided for them to judge", lacking, _support)
+        told = [f"{text} Log more users." for text in told]
         if "difference_support" in self.frame:
             apart = self.frame[(self.frame["support"] == "") & (self.frame["difference_support"] != "")]
-            told += self._each("Too few users tell the policy from the reference", apart, _difference_support)
-        return [*told[:-1], f"{told[-1]} Log more users."] if told else []
+            told += self._each("Hardly any other decision than the reference", apart, _difference_support)
+        return told
 
     def _reference(self) -> str:
         first = self.frame.drop_duplicates("budget")

@@ -20,7 +20,7 @@ def summary(
     matched: int = 40,
 ) -> Summary:
     """100 users, one budget of 50; two-stage verified at 120 [110, 130], the reference at 120 - difference."""
-    common = {"budget": 50.0, "estimator": "sn", "users": 100, "matched": matched, "spend": 40.0, "spend_low": 30.0}
+    common = {"budget": 50.0, "estimator": "dr", "users": 100, "matched": matched, "spend": 40.0, "spend_low": 30.0}
     common |= {
         "spend_high": 50.0,
         "promised_spend": 45.0,
