@@ -18,6 +18,7 @@ from uplift.frames import arm_name, check_finite, check_unique, labels, numbers,
 from uplift.groups import label_codes
 from uplift.propensity import Propensity, propensity_table
 from uplift.seeds import stream
+from uplift.seen import fingerprint
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +38,8 @@ class Campaign:
     user_id : (n,), unique.
     features : names of the d columns of X.
     activeness : (n,) float64, how many past behaviours each user has, or None.
-    numbered : whether `user_id` only numbers the rows of the log, because it states no ids; then the same number in
-        two logs need not be the same person.
+    source : fingerprint of the log whose rows `user_id` numbers, because it states no ids; then the same number in
+        another log need not be the same person. Empty where the ids are the log's own.
 
     Misleads when a feature was measured after the treatment, or when the propensities are not those of the design
     (`uplift.propensity.share_mismatch` sees wrong shares, nothing sees the rest).
@@ -53,7 +54,7 @@ class Campaign:
     user_id: NDArray[Any]
     features: tuple[str, ...]
     activeness: NDArray[np.float64] | None = None
-    numbered: bool = False
+    source: str = ""
 
     def __len__(self) -> int:
         return len(self.treatment)
@@ -117,7 +118,7 @@ class Campaign:
             user_id=np.arange(len(t)) if user_id is None else user_ids(table, user_id),
             features=columns,
             activeness=None if activeness is None else numbers(table, activeness, "activeness"),
-            numbered=user_id is None,
+            source=fingerprint(X, t) if user_id is None else "",
         )
 
     @classmethod
@@ -139,7 +140,7 @@ class Campaign:
     ) -> tuple[Self, Self]:
         """Two campaigns, at random within each arm: the first holds `share` of the users, the second the rest.
 
-        With `cluster` (n,) labels, such as households, whole clusters are drawn, whatever their arms.
+        With `cluster` (n,) labels, such as households, it holds that share of the clusters, whatever their arms.
         Raises InputError when an arm has too few users to stand on both sides.
         """
         first, second = self.split_rows(share, seed, cluster=cluster)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import chi2
+from scipy.stats import beta, chi2
 
 from uplift.errors import InputError, nearest
 from uplift.frames import arm_name, check_finite, numbers
@@ -22,6 +22,7 @@ Propensity = Mapping[str, float | str] | ArrayLike | str | None
 # A design typed by hand (1/3 as .333) may miss 1 by the rounding of three decimals, not by more.
 SUM_TOLERANCE = 1e-3
 MISMATCH_BELOW = 1e-3
+ENOUGH_CLUSTERS = 10  # expected of an arm; with 5 sound logs are refused up to three times as often as said
 
 
 def propensity_table(
@@ -127,34 +128,85 @@ class Mismatch(NamedTuple):
 def share_mismatch(campaign: Campaign, cluster: NDArray[np.int64] | None = None) -> Mismatch | None:
     """What contradicts the stated propensities in the log's own arm counts, or None ("sample ratio mismatch").
 
-    With O_j = #{t_i = j}, E_j = sum_i p_ij and V = sum_i (diag(p_i) - p_i p_i^T), the statistic (O - E)' V^+ (O - E)
-    is about chi-square with K degrees of freedom when every user's arm was drawn with the stated chances. Said below
-    p = 1e-3. With `cluster` (n,) codes from 0, users of one got their arm together: then V is the sum over clusters
-    of their own (O - E) (O - E)'. It sees wrong shares, not a wrong assignment with the right shares.
+    `cluster` (n,) are whole numbers from 0, alike for users who may have got their arm together; by default nobody
+    did. With N_gj users of cluster g logged with arm j, P_gj = sum_{i in g} p_ij expected, m_g users, G clusters and
+    S = sum_g (N_g - P_g), the statistic is S' V^+ S. Where no cluster has two arms,
+
+        V = sum_g (m_g diag(P_g) - P_g P_g'),       about chi-square with r = rank V degrees of freedom,
+
+    which for m_g = 1 is the test of users drawn one by one. Where clusters are mixed, how their users hang together
+    is unknown and V = sum_g (N_g - P_g) (N_g - P_g)': S' V^+ S / G is Beta(r / 2, (G - r) / 2) for normal N_g - P_g
+    (Hotelling's T^2 about a known mean; derived here). Few users of an arm make that V too small by chance, so that
+    the test of users drawn one by one must agree: the larger of the two probabilities counts. Said below p = 1e-3.
+
+    Arms are counted together, the rarest first, until each group has (sum_g P_gj)^2 / sum_g m_g P_gj >= 10, which is
+    the expected number of clusters where these have one size: with fewer the tail is far from chi-square. It sees
+    wrong shares, not a wrong assignment with the right shares, nor wrong shares among arms counted together.
     """
     p = campaign.propensity
     if p is None or not len(campaign):
         return None
-    expected = p.sum(axis=0)
-    logged = np.bincount(campaign.treatment, minlength=len(campaign.arms))
-    off = logged - expected
-    if cluster is None:
-        spread = np.diag(expected) - p.T @ p
-    else:
-        by_user = np.eye(len(campaign.arms))[campaign.treatment] - p
-        by_cluster = np.stack([np.bincount(cluster, column).astype(np.float64) for column in by_user.T])
-        spread = by_cluster @ by_cluster.T
-    statistic = float(off @ np.linalg.pinv(spread) @ off)
-    chance = float(chi2.sf(statistic, len(campaign.arms) - 1))
-    if chance >= MISMATCH_BELOW:
+    code = np.arange(len(p)) if cluster is None else cluster
+    groups = _counted_together(_by_cluster(p, code))
+    pool = np.array([[float(j in group) for group in groups] for j in range(len(campaign.arms))])  # (K+1, groups)
+    p, got = p @ pool, pool[campaign.treatment]
+    chance = _chance_of_counts(got, p, code)
+    if not chance < MISMATCH_BELOW:
         return None
-    j = int(np.argmax(np.abs(off) / np.sqrt(expected)))
+    expected, logged = p.sum(axis=0), got.sum(axis=0)
+    worst = int(np.argmax(np.abs(logged - expected) / np.sqrt(expected)))
+    named = " or ".join(repr(campaign.arms[j]) for j in groups[worst])
+    alone = ", or give cluster= where users of a group (a household) got their arm together"
     text = (
-        f"the propensities contradict the log (chi-square test of the arm counts, {_p(chance)}): arm "
-        f"{campaign.arms[j]!r} should have about {expected[j]:,.0f} of {len(campaign):,} users and has "
-        f"{logged[j]:,}; every verified figure would be wrong: state the chances with which the arms were drawn"
+        f"the propensities contradict the log (chi-square test of the arm counts, {_p(chance)}): arm {named} should "
+        f"have about {expected[worst]:,.0f} of {len(campaign):,} users and has {logged[worst]:,.0f}; every verified "
+        f"figure would be wrong: state the chances with which the arms were drawn{alone if cluster is None else ''}"
     )
     return Mismatch(chance, text)
+
+
+def _by_cluster(table: NDArray[np.float64], code: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Sums over the users (n, columns) of each cluster, (G, columns)."""
+    sums = np.column_stack([np.bincount(code, column) for column in table.T])
+    return np.asarray(sums[np.bincount(code) > 0])
+
+
+def _counted_together(P: NDArray[np.float64]) -> list[list[int]]:
+    """Arms in groups that each expect enough clusters, from the users expected by cluster and arm (G, K+1)."""
+    users, squares = P.sum(axis=0), P.sum(axis=1) @ P
+    groups = [[j] for j in range(P.shape[1])]
+    while len(groups) > 1:
+        clusters = [users[group].sum() ** 2 / squares[group].sum() for group in groups]
+        rarest, next_rarest = np.argsort(clusters, kind="stable")[:2]
+        if clusters[rarest] >= ENOUGH_CLUSTERS:
+            break
+        merged = sorted(groups[rarest] + groups[next_rarest])
+        groups = [group for k, group in enumerate(groups) if k not in (rarest, next_rarest)] + [merged]
+    return groups
+
+
+def _chance_of_counts(got: NDArray[np.float64], p: NDArray[np.float64], code: NDArray[np.int64]) -> float:
+    """The chance of counts that differ as much from those expected; arms received (0 or 1) and p are (n, groups)."""
+    N, P = _by_cluster(got, code), _by_cluster(p, code)
+    G, users, off = len(N), N.sum(axis=1), (N - P).sum(axis=0)
+    if (N.max(axis=1) == users).all():
+        return _chi_square(off, np.diag(users @ P) - P.T @ P)
+    statistic, rank = _statistic(off, (N - P).T @ (N - P))
+    if rank >= G:
+        return 1.0
+    mixed = float(beta.sf(statistic / G, rank / 2, (G - rank) / 2))
+    return max(mixed, _chi_square(off, np.diag(p.sum(axis=0)) - p.T @ p))
+
+
+def _chi_square(off: NDArray[np.float64], spread: NDArray[np.float64]) -> float:
+    statistic, rank = _statistic(off, spread)
+    return float(chi2.sf(statistic, rank)) if rank else 1.0
+
+
+def _statistic(off: NDArray[np.float64], spread: NDArray[np.float64]) -> tuple[float, int]:
+    """off' spread^+ off and the rank of spread."""
+    solved, _, rank, _ = np.linalg.lstsq(spread, off, rcond=1e-12)
+    return float(off @ solved), int(rank)
 
 
 def _p(chance: float) -> str:

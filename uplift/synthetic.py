@@ -15,6 +15,7 @@ from uplift.campaign import Campaign
 from uplift.errors import InputError
 from uplift.response import Response
 from uplift.seeds import stream
+from uplift.seen import fingerprint
 
 N_FEATURES = 20
 DOSES = (0.0, 1.0, 2.0, 4.0, 8.0)  # money a redeemed incentive pays; the first is control
@@ -146,7 +147,7 @@ def _simulation(
         arms=ARMS,
         user_id=rows,
         features=tuple(f"x{j}" for j in range(N_FEATURES)),
-        numbered=True,
+        source=fingerprint(X, treatment),
     )
     return Simulation(campaign, Response(value, cost, ARMS, rows), propensity)
 

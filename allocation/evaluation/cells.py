@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allocation.evaluation.decided import Decided
-from allocation.evaluation.support import lacking, match_weights, not_apart, support, telling_apart
+from allocation.evaluation.support import apart, lacking, not_apart, support
 from uplift.campaign import Campaign
 
 Array = NDArray[np.float64]
@@ -21,9 +22,9 @@ class Cells:
 
     names, budgets : as in `Decided`. users : held out. matched, matched_control : users who received what was decided
     for them; who received control. effective_size : see `support`. lacking : words where the support is too small,
-    else "". promised_value, promised_spend, price : as in `Decided`. same : (m + 1, m + 1), whether two cells decide
-    alike for every user. not_apart : (m + 1, m + 1) words where too few users tell two cells apart, else "". In these
-    two the last cell is everybody on control.
+    else "". promised_value, promised_spend, price : as in `Decided`. same : (budgets, policies + 1, policies + 1),
+    whether two policies decide alike for every user, everybody on control the last of them. not_apart : likewise,
+    words where too few users tell the two apart, else "".
     """
 
     names: tuple[str, ...]
@@ -44,14 +45,18 @@ class Cells:
     def of(cls, decided: Decided, held_out: Campaign, cluster: NDArray[np.int64] | None) -> Cells:
         """Count the support of every decision, of everybody on control too."""
         n, unit = len(held_out), "users" if cluster is None else "clusters"
-        control = np.zeros((1, n), dtype=decided.decision.dtype)
-        decision = np.concatenate([decided.decision, control])
-        counts = [support(match_weights(z, held_out), cluster) for z in decision]
+        P, B = len(decided.names), len(decided.budgets)
+        control = np.zeros(n, dtype=decided.decision.dtype)
+        counts = [support(z, held_out, cluster) for z in (*decided.decision, control)]
         words = [lacking(matched, size, n, unit) for matched, size in counts]
-        known: dict[bytes, int] = {}
-        first = np.array([known.setdefault(z.tobytes(), k) for k, z in enumerate(decision)])
-        same = first[:, None] == first[None, :]
-        apart = np.vectorize(not_apart, otypes=[object])(*telling_apart(decision, held_out))
+        same, not_apart_words = np.ones((B, P + 1, P + 1), dtype=bool), np.full((B, P + 1, P + 1), "", dtype=object)
+        for b in range(B):
+            at_budget = [*decided.decision[b * P : (b + 1) * P], control]
+            for p, q in combinations(range(P + 1), 2):
+                if not np.array_equal(at_budget[p], at_budget[q]):
+                    same[b, p, q] = same[b, q, p] = False
+                    told = not_apart(*apart(at_budget[p], at_budget[q], held_out, cluster), unit)
+                    not_apart_words[b, p, q] = not_apart_words[b, q, p] = told
         return cls(
             names=decided.names,
             budgets=decided.budgets,
@@ -65,7 +70,7 @@ class Cells:
             promised_spend=decided.promised_spend,
             price=decided.price,
             same=same,
-            not_apart=np.where(same, "", apart),
+            not_apart=not_apart_words,
         )
 
     @classmethod
@@ -93,8 +98,9 @@ class Cells:
         if users == self.users:
             return self
         factor = users / self.users
-        sums = {name: getattr(self, name) * factor for name in ("promised_value", "promised_spend")}
-        return replace(self, users=users, budgets=tuple(b * factor for b in self.budgets), **sums)
+        sums = ("promised_value", "promised_spend", "matched", "matched_control")
+        scaled = {name: getattr(self, name) * factor for name in sums}
+        return replace(self, users=users, budgets=tuple(b * factor for b in self.budgets), **scaled)
 
     @property
     def policy(self) -> list[str]:

@@ -39,6 +39,8 @@ def check_held_out(
             "declare that every user was randomised alike: propensity='arm shares'"
         )
     if train is not None:
+        if not isinstance(train, Campaign):
+            raise InputError(f"train is a {type(train).__name__}; the Campaign that was fitted on is expected")
         check_unseen("the policies", Seen.of(train), held_out)
     code = None if cluster is None else label_codes(cluster, len(held_out), "cluster")[1]
     mismatch = share_mismatch(held_out, code)
@@ -91,10 +93,15 @@ def check_decision(name: str, decision: Any, held_out: Campaign, budget: float) 
     return z.astype(np.int64)
 
 
-def check_unseen(name: str, seen: Seen | None, held_out: Campaign) -> None:
-    """Refuse users whom the policy was fitted on: on them it looks better than it is."""
+def check_unseen(name: str, seen: Any, held_out: Campaign) -> None:
+    """Refuse users whom the policy was fitted on: on them it looks better than it is.
+
+    `seen` is a `Seen`, or the users' ids as an array, or None where that is not known.
+    """
     if seen is None:
         return
+    if not isinstance(seen, Seen):
+        seen = Seen(np.asarray(seen))
     trained = seen.among(held_out)
     if trained.any():
         first = held_out.user_id[int(np.argmax(trained))]

@@ -14,6 +14,7 @@ from uplift.seeds import stream
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]
 GAUSSIAN_DRAWS = 20_000
+DUST = 1e-12  # share of the totals that rounding may leave of no noise at all
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,19 +23,18 @@ class Paired:
 
         point_k = total_k - total_r(k);   Var = C_kk - 2 C_kr + C_rr, all from the same users
 
-    se : of each difference, 0 where both decide alike for everybody (`same`, (m,)). covariance : (m, m) of the
-    differences. draws : (R, m) of the bootstrap, resampled together, or None.
+    se : of each difference, 0 where both decide alike for everybody, or where no user varies. covariance : (m, m) of
+    the differences. draws : (R, m) of the bootstrap, resampled together, or None.
     """
 
     point: Array
     se: Array
     covariance: Array
     draws: Array | None
-    same: NDArray[np.bool_]
 
     @classmethod
     def of(cls, totals: Totals, cells: Places, against: Places, same: NDArray[np.bool_]) -> Paired:
-        """The differences of `cells` (m,) from the cells `against` (m,)."""
+        """The differences of `cells` (m,) from the cells `against` (m,); `same`, (m,), where both decide alike."""
         C = totals.covariance
         covariance = (
             C[np.ix_(cells, cells)]
@@ -48,7 +48,10 @@ class Paired:
         draws = totals.draws
         if draws is not None:
             draws = np.where(same, 0.0, draws[:, cells] - draws[:, against])
-        return cls(point, np.sqrt(np.maximum(np.diag(covariance), 0.0)), covariance, draws, same)
+        se = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+        # What rounding leaves of a difference without any noise is no noise.
+        dust = DUST * np.maximum(np.abs(totals.point[cells]), np.abs(totals.point[against]))
+        return cls(point, np.where(se <= dust, 0.0, se), covariance, draws)
 
     def band(self, family: NDArray[np.bool_], level: float, seed: int) -> tuple[Array, Array]:
         """point -+ c se, which holds all differences of the `family` (m,) at once with chance `level`; NaN elsewhere.

@@ -13,12 +13,12 @@ from allocation.engine.problem import ProblemError
 from allocation.evaluation.bootstrap import interval
 from allocation.evaluation.cells import Cells
 from allocation.evaluation.checks import check_held_out
-from allocation.evaluation.decided import Decider, check_budgets, decide_all
+from allocation.evaluation.decided import Decider, check_budgets, check_names, decide_all
 from allocation.evaluation.estimators import check_estimators
-from allocation.evaluation.evaluate import verify_decided
+from allocation.evaluation.evaluate import check_resamples, verify_decided
 from allocation.evaluation.frame import check_reference
 from uplift.campaign import Campaign
-from uplift.errors import check_fraction
+from uplift.errors import InputError, check_fraction
 
 Array = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ def curve_area(
 
     Returns a frame, one row a policy: `policy`, `estimator`, `budgets` (how many), `support` (empty, or why there is
     no estimate), `area`, `aucc`, each with `_low` and `_high` by bootstrap, all policies and both ends of a ratio
-    resampled together, and with a reference `difference` (of the areas) likewise.
+    resampled together, and with a reference `difference` (of the areas) and `difference_support` likewise.
 
     Misleads where the last gain or spend is hardly above 0: the ratio `aucc` is then anything; where spend falls with
     the budget its part is counted backwards. `aucc` is NaN for a log without cost.
@@ -65,7 +65,11 @@ def curve_area(
     amounts = sorted(check_budgets(budgets))
     if len(amounts) < 2:
         raise ProblemError(f"budgets is {list(budgets)!r}; at least 2 different ones are expected for a curve")
-    check_reference(reference, [str(policy) for policy in policies])
+    names = check_names(policies)
+    if reference is not None and not isinstance(reference, str):
+        raise InputError(f"reference is {reference!r}; the name of one policy is expected")
+    check_reference(reference, names)
+    check_resamples(n_bootstrap)
     decided = decide_all(policies, held_out, amounts)
     cells, (one,) = verify_decided(
         decided, held_out, [name], n_bootstrap, seed, cluster, outcome_model, largest_weight
@@ -86,7 +90,11 @@ def curve_area(
     if reference is not None:
         k = cells.names.index(reference)
         columns["reference"] = reference
-        columns |= _with_interval("difference", area - area[k], areas - areas[:, [k]], known & known[k], level)
+        columns["difference_support"] = [
+            words or columns["support"][k] or _apart(cells, p, k) for p, words in enumerate(columns["support"])
+        ]
+        compared = np.array([not words for words in columns["difference_support"]])
+        columns |= _with_interval("difference", area - area[k], areas - areas[:, [k]], compared, level)
     return pd.DataFrame(columns)
 
 
@@ -114,13 +122,24 @@ def _aucc(spend: Array, gain: Array) -> Array:
 
 
 def _support(cells: Cells) -> list[str]:
-    """Why a policy's curve cannot be estimated: its first budget that lacks support; empty where none does."""
-    words = np.array(cells.lacking, dtype=object).reshape(len(cells.budgets), -1)
+    """Why a policy's curve cannot be estimated: a budget that lacks support, or a gain that hardly anybody shows."""
+    P = len(cells.names)
+    words = np.array(cells.lacking, dtype=object).reshape(len(cells.budgets), P)
     return [
         cells.control_lacking
         or next((f"at a budget of {b:,.6g}: {text}" for b, text in zip(cells.budgets, own, strict=True) if text), "")
-        for own in words.T
+        or _apart(cells, p, P)
+        for p, own in enumerate(words.T)
     ]
+
+
+def _apart(cells: Cells, p: int, q: int) -> str:
+    """Why two curves cannot be compared: at no budget do enough users tell the policies apart; "" where they do.
+
+    Budgets at which few do carry little of the area. Policies that decide alike at every budget need nobody.
+    """
+    told = [text for text, same in zip(cells.not_apart[:, p, q], cells.same[:, p, q], strict=True) if not same]
+    return f"at the largest budget where they differ: {told[-1]}" if told and all(told) else ""
 
 
 def _with_interval(name: str, point: Array, draws: Array, known: NDArray[np.bool_], level: float) -> dict[str, Array]:

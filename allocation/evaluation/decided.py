@@ -16,6 +16,7 @@ from allocation.evaluation.checks import check_arms, check_decision, check_unsee
 from allocation.policies.base import Policy
 from uplift.campaign import Campaign
 from uplift.errors import InputError, nearest
+from uplift.frames import check_unique
 from uplift.response import Response
 
 # A fitted policy; predictions, solved at every budget; or arms already decided, (n,) whole numbers.
@@ -60,9 +61,12 @@ def decide_all(policies: Mapping[str, Decider], held_out: Campaign, budgets: Seq
     another form than one arm a user.
     """
     amounts = check_budgets(budgets)
-    if not isinstance(policies, Mapping) or not policies:
-        raise InputError("no policy to evaluate; give {name: fitted policy}")
-    deciders = {str(name): _decider(str(name), policy, held_out) for name, policy in policies.items()}
+    names = check_names(policies)
+    X = held_out.X.view()
+    X.flags.writeable = False  # the log is the user's, and the next policy's
+    deciders = {
+        name: _decider(name, policy, held_out, X) for name, policy in zip(names, policies.values(), strict=True)
+    }
     kind = np.int8 if len(held_out.arms) < 128 else np.int64
     decision = np.empty((len(amounts) * len(deciders), len(held_out)), dtype=kind)
     promised = np.empty((3, len(decision)))
@@ -80,6 +84,15 @@ def decide_all(policies: Mapping[str, Decider], held_out: Campaign, budgets: Seq
     return Decided(tuple(deciders), amounts, decision, *promised)
 
 
+def check_names(policies: Mapping[str, Decider]) -> list[str]:
+    """The policies' names as text; raises InputError for no policy, and for names that are the same as text."""
+    if not isinstance(policies, Mapping) or not policies:
+        raise InputError("no policy to evaluate; give {name: fitted policy}")
+    names = [str(name) for name in policies]
+    check_unique(names, "policy", "policies: the", "give each a name of its own")
+    return names
+
+
 def check_budgets(budgets: Sequence[float]) -> tuple[float, ...]:
     """Finite budgets as a tuple without repetitions; raises ProblemError for anything else."""
     if not np.iterable(budgets):
@@ -90,13 +103,13 @@ def check_budgets(budgets: Sequence[float]) -> tuple[float, ...]:
     return tuple(dict.fromkeys(float(budget) for budget in checked if budget is not None))
 
 
-def _decider(name: str, policy: Decider, held_out: Campaign) -> Any:
+def _decider(name: str, policy: Decider, held_out: Campaign, X: NDArray[np.float32]) -> Any:
     """A function from a budget to an allocation, whatever the policy is."""
     if isinstance(policy, Response):
         response = _aligned(name, policy, held_out)
         return lambda budget: solve(Problem(response.value, response.cost, budget))
     if isinstance(policy, np.ndarray | list | tuple) or hasattr(policy, "__array__"):
-        fixed = Allocation(np.asarray(policy))
+        fixed = Allocation(_array(name, policy))
         return lambda _: fixed
     arms = getattr(policy, "arms_", None)
     if arms is None:
@@ -106,13 +119,20 @@ def _decider(name: str, policy: Decider, held_out: Campaign) -> Any:
         )
     check_arms(name, arms, held_out)
     check_unseen(f"policy {name!r}", getattr(policy, "users_", None), held_out)
-    users = policy.predict(held_out.X) if hasattr(policy, "predict") else held_out.X
+    users = policy.predict(X) if hasattr(policy, "predict") else X
 
     def _decide(budget: float) -> Allocation:
         decided = policy.decide(users, budget)
-        return decided if isinstance(decided, Allocation) else Allocation(np.asarray(decided))
+        return decided if isinstance(decided, Allocation) else Allocation(_array(name, decided))
 
     return _decide
+
+
+def _array(name: str, decision: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(decision)
+    except ValueError:
+        raise InputError(f"policy {name!r} decided in rows of several lengths; one arm a user is expected") from None
 
 
 def _aligned(name: str, response: Response, held_out: Campaign) -> Response:

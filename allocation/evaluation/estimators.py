@@ -114,8 +114,9 @@ def off_policy(
         "dr" and "switch".
     largest_weight : L of "switch" and "clipped"; None takes sqrt(n), so that bias and noise vanish together.
 
-    Misleads when the effective size is small: then the interval is too short, whatever the estimator. The bound of
-    the bias estimates its first factor by 1 - mean of the weights kept. Raises InputError for arrays that do not fit,
+    Misleads when the effective size is small: then the interval is too short, whatever the estimator. It says nothing
+    of the bias of trimming; the bound of that has its first factor estimated, by 1 - mean of the weights kept, since
+    the weights of arms that were not received are not known here. Raises InputError for arrays that do not fit,
     negative weights, and a missing model.
     """
     check_estimators([estimator])
@@ -136,7 +137,7 @@ def off_policy(
     largest = default_largest(len(w)) if largest_weight is None else check_largest(largest_weight)
     phi, omega = terms(estimator, w, a, e, f, largest)
     kept = np.minimum(w, largest) if estimator == "clipped" else np.where(w > largest, 0.0, w)
-    beyond = max(0.0, 1.0 - float(kept.mean())) if (w > largest).any() else 0.0
+    beyond = max(0.0, 1.0 - float(kept.mean()))
     total, below = float(phi.sum()), float(omega.sum())
     matched = int((w > 0).sum())
     mean = total / below if matched else np.nan
@@ -171,6 +172,8 @@ def check_largest(largest: float) -> float:
 
 def check_estimators(estimators: Any) -> tuple[str, ...]:
     """The names as a tuple; raises InputError for one that is unknown, or none."""
+    if not isinstance(estimators, str) and not np.iterable(estimators):
+        raise InputError(f"estimators is {estimators!r}; a list of {', '.join(ESTIMATORS)} is expected")
     names = (estimators,) if isinstance(estimators, str) else tuple(estimators)
     if not names:
         raise InputError(f"estimators is empty; at least one of {', '.join(ESTIMATORS)} is expected")

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from allocation.evaluation.cells import Cells
 from allocation.evaluation.checks import check_held_out
-from allocation.evaluation.decided import Decided, Decider, decide_all
+from allocation.evaluation.decided import Decided, Decider, check_names, decide_all
 from allocation.evaluation.estimators import WITH_MODEL, check_estimators, check_largest, default_largest
 from allocation.evaluation.frame import check_reference, tidy
 from allocation.evaluation.nuisance import Outcomes, check_outcomes, fit_outcomes
-from allocation.evaluation.scores import bias_bounds, score_tables
+from allocation.evaluation.scores import SPEND, VALUE, bias_bounds, score_tables
 from allocation.evaluation.verified import Verified, resample, verify
 from uplift.campaign import Campaign
 from uplift.errors import InputError, check_fraction, nearest
@@ -47,7 +47,8 @@ def evaluate(
 
     Parameters
     ----------
-    policies : by name: fitted policies; a `Response` for the held-out users, which is solved at every budget; or arms
+    policies : by name: fitted policies; a `Response` for the held-out users in their order (row numbers of another log
+        cannot be told from theirs), which is solved at every budget; or arms
         already decided, (n,) whole numbers.
     held_out : users that no policy was fitted on, with propensities.
     budgets : money for all held-out users together.
@@ -76,25 +77,25 @@ def evaluate(
       these, which rest on the users who tell two decisions apart.
     - `promised_value`, `promised_spend`, `price`: the policy's own claim. `optimism` = promised - verified value, the
       winner's-curse gap.
-    - `value`, `gain` (above everybody on control), `spend`, `overspend` (above the budget), `bias_bound` (by how much
-      trimming may bias the value).
+    - `value`, `gain` (above everybody on control), `spend`, `overspend` (above the budget); `bias_bound` and
+      `spend_bias_bound`, by how much trimming may bias value and spend, which no interval contains.
     - with a reference: `reference`, `same_decision` (for every user), `difference` and `spend_difference`;
       `difference_band_low`, `_high`, which hold at all budgets of the policy at once; `p_value` of no difference, and
-      `p_adjusted` for all `comparisons` of the estimator.
+      `p_adjusted` for all `comparisons` of the estimator: in closed form, as the bands. Where trimming may bias the
+      difference, by `difference_bias_bound`, there is no p-value.
 
     Warns when a policy promises to spend more than the budget. Misleads when the propensities are wrong, when users
     influence each other, and for users of another kind. Everything is given the decisions and the price: what a refit
     would change, `stability` tells. Raises InputError for a log or policy that cannot be verified (see
-    `evaluation.checks`), and for arguments that do not fit.
+    `evaluation.checks`), and for arguments that do not fit; ProblemError for budgets that do not.
     """
     names = check_estimators(estimators)
     check_fraction(level, "level", 0.95)
     if intervals not in INTERVALS:
         raise InputError(f"intervals is {intervals!r}.{nearest(str(intervals), INTERVALS)}")
-    if isinstance(n_bootstrap, bool) or not isinstance(n_bootstrap, int | np.integer) or n_bootstrap < 2:
-        raise InputError(f"n_bootstrap is {n_bootstrap}; at least 2 resamples are expected, 1000 is usual")
+    check_resamples(n_bootstrap)
     check_held_out(held_out, allow_mismatch=allow_mismatch, train=train, cluster=cluster)
-    check_reference(reference, [str(name) for name in policies] if isinstance(policies, Mapping) else [])
+    check_reference(reference, check_names(policies))
     decided = decide_all(policies, held_out, budgets)
     drawn = int(n_bootstrap) if intervals == "bootstrap" else 0
     cells, verified = verify_decided(decided, held_out, names, drawn, seed, cluster, outcome_model, largest_weight)
@@ -114,6 +115,7 @@ def verify_decided(
     """Support and estimates of decisions already taken; everybody on control is added as a policy at each budget."""
     code = None if cluster is None else label_codes(cluster, len(held_out), "cluster")[1]
     n, P, B = len(held_out), len(decided.names), len(decided.budgets)
+    largest = default_largest(n) if largest_weight is None else check_largest(largest_weight)
     cells = Cells.of(decided, held_out, code)
     outcomes = None
     if set(estimators) & set(WITH_MODEL):
@@ -121,12 +123,21 @@ def verify_decided(
             outcomes = check_outcomes(outcome_model, held_out)
         else:
             outcomes = fit_outcomes(held_out, model=outcome_model, cluster=code, seed=seed)
-    largest = default_largest(n) if largest_weight is None else check_largest(largest_weight)
     tables = score_tables(held_out, estimators, outcomes, largest)
     decision = _with_control(decided.decision, P, B)
     resamples = resample(tables, decision, P + 1, n_bootstrap, seed, code) if n_bootstrap else None
-    bounds = {name: bias_bounds(name, held_out, outcomes, largest, decision) for name in estimators}
+    bounds = {
+        (name, amount): bias_bounds(name, amount, held_out, outcomes, largest, decision)
+        for name in estimators
+        for amount in (VALUE, SPEND)
+    }
     return cells, verify(estimators, tables, decision, held_out, bounds, code, resamples)
+
+
+def check_resamples(n_bootstrap: int) -> None:
+    """Refuse what is no whole number of at least 2."""
+    if isinstance(n_bootstrap, bool) or not isinstance(n_bootstrap, int | np.integer) or n_bootstrap < 2:
+        raise InputError(f"n_bootstrap is {n_bootstrap!r}; at least 2 resamples are expected, 1000 is usual")
 
 
 def _with_control(decision: NDArray[Any], n_policies: int, n_budgets: int) -> NDArray[Any]:

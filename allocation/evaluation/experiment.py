@@ -17,7 +17,7 @@ from allocation.evaluation.influence import standard_error
 from allocation.evaluation.nuisance import Outcomes, check_outcomes, fit_outcomes
 from allocation.evaluation.pair_variance import PairVariance, cluster_effect, means_variance, pair_variance
 from allocation.evaluation.power import factor, least_users
-from allocation.evaluation.support import FEW, lacking, match_weights, support
+from allocation.evaluation.support import FEW, lacking, support
 from allocation.evaluation.support_by_arm import arm_support
 from uplift.campaign import Campaign
 from uplift.errors import InputError
@@ -159,8 +159,9 @@ def _no_number(
             "confirm; swap the two, or give a predicted_gain above 0"
         )
     code = None if cluster is None else label_codes(cluster, len(differ), "cluster")[1][differ]
+    treated_differently = held_out.take(np.flatnonzero(differ))
     for name, decision in zip((policy, reference), decisions, strict=True):
-        matched, effective = support(match_weights(decision, held_out)[differ], code)
+        matched, effective = support(decision[differ], treated_differently, code)
         words = lacking(matched, effective, int(differ.sum()), "users" if cluster is None else "clusters")
         if words:
             enough = least_users(decisions, held_out.propensity, FEW)

@@ -31,7 +31,8 @@ def tidy(
 
 def check_reference(reference: str | Sequence[str] | None, names: Sequence[str]) -> list[str]:
     """The names of the candidates; raises InputError for one that is no policy."""
-    chosen = [] if reference is None else [reference] if isinstance(reference, str) else list(reference)
+    several = isinstance(reference, Sequence | np.ndarray) and not isinstance(reference, str)
+    chosen = [] if reference is None else [str(name) for name in reference] if several else [str(reference)]
     for name in chosen:
         if name not in names:
             raise InputError(f"reference {name!r} is none of the policies.{nearest(str(name), names)}")
@@ -45,8 +46,9 @@ def _of_estimator(cells: Cells, one: Verified, candidates: list[str], level: flo
     known = np.array([not words for words in cells.lacking])
     value = _only(one.value, place, known)
     spend = _only(one.spend, place, known)
-    gain = Paired.of(one.value, place, control, cells.same[:-1, -1])
-    gain_support = _words(cells, np.full(P * B, P * B), [cells.control_lacking] * (P * B))
+    cell = np.divmod(np.arange(P * B), P)  # budget and policy
+    gain = Paired.of(one.value, place, control, cells.same[(*cell, P)])
+    gain_support = _words(cells, cells.not_apart[(*cell, P)], [cells.control_lacking] * (P * B))
     gained = np.array([not words for words in gain_support])
     columns: Columns = {
         "policy": cells.policy,
@@ -68,7 +70,8 @@ def _of_estimator(cells: Cells, one: Verified, candidates: list[str], level: flo
     columns |= _ranged("spend", *spend, level)
     columns |= _shifted("overspend", columns, "spend", cells.budget, sign=1)
     columns |= _shifted("optimism", columns, "value", cells.promised_value, sign=-1)
-    columns["bias_bound"] = np.where(known, one.bias_bound[place], np.nan)
+    columns["bias_bound"] = np.where(known, one.value_bound[place], np.nan)
+    columns["spend_bias_bound"] = np.where(known, one.spend_bound[place], np.nan)
     if candidates:
         columns |= _compared(cells, one, candidates, place, known, level, seed)
     return pd.DataFrame(columns)
@@ -86,8 +89,10 @@ def _compared(
     """The paired differences to the reference of each budget."""
     against = _reference_cells(candidates, cells, np.where(known, one.value.point[place], -np.inf))
     rows = np.arange(len(against))
-    same = cells.same[rows, against]
-    difference_support = _words(cells, against, [cells.lacking[r] for r in against])
+    P = len(cells.names)
+    pair = rows // P, rows % P, against % P
+    same = cells.same[pair]
+    difference_support = _words(cells, cells.not_apart[pair], [cells.lacking[r] for r in against])
     value = Paired.of(one.value, place, place[against], same)
     spend = Paired.of(one.spend, place, place[against], same)
     compared = np.array([not words for words in difference_support])
@@ -108,8 +113,12 @@ def _compared(
     columns["difference_band_low"] = np.minimum(low, columns["difference_low"])
     columns["difference_band_high"] = np.maximum(high, columns["difference_high"])
     columns |= _ranged("spend_difference", *_where(compared, spend.point, spend.se, spend.draws), level)
-    columns["p_value"], columns["p_adjusted"] = value.p_values(family, seed)
-    columns["comparisons"] = int((family & (value.se > 0)).sum())
+    bound = np.where(same, 0.0, one.value_bound[place] + one.value_bound[place[against]])
+    columns["difference_bias_bound"] = np.where(compared, bound, np.nan)
+    # A p-value knows of noise alone: where the difference may be biased there is none.
+    tested = family & (value.se > 0) & (bound == 0)
+    columns["p_value"], columns["p_adjusted"] = value.p_values(tested, seed)
+    columns["comparisons"] = int(tested.sum())
     return columns
 
 
@@ -121,9 +130,8 @@ def _reference_cells(candidates: list[str], cells: Cells, value: Array) -> NDArr
     return np.repeat(best + P * np.arange(len(best)), P)
 
 
-def _words(cells: Cells, against: Places, of_reference: list[str]) -> list[str]:
-    """Why a cell cannot be compared with the one it is set `against`: no support, or too few tell the two apart."""
-    apart = cells.not_apart[np.arange(len(against)), against]
+def _words(cells: Cells, apart: NDArray[np.object_], of_reference: list[str]) -> list[str]:
+    """Why a cell cannot be compared with another: no support of either, or too few users tell the two apart."""
     return [own or other or pair for own, other, pair in zip(cells.lacking, of_reference, apart, strict=True)]
 
 

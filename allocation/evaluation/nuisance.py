@@ -12,6 +12,8 @@ from uplift.campaign import Campaign
 from uplift.causal.assignment import covariates, default_outcome_model
 from uplift.causal.crossfit import assign_folds, check_outcome_model, cross_fit_outcome, seeded_clone
 from uplift.errors import InputError
+from uplift.frames import check_finite
+from uplift.groups import label_codes
 
 Array = NDArray[np.float64]
 
@@ -31,7 +33,7 @@ def fit_outcomes(
     held_out: Campaign,
     *,
     model: Any = None,
-    n_folds: int = 5,
+    n_folds: int | None = None,
     cluster: ArrayLike | None = None,
     seed: int = 0,
 ) -> Outcomes:
@@ -41,7 +43,8 @@ def fit_outcomes(
     ----------
     model : a scikit-learn regressor or classifier, of which one is fitted to each arm, or a response learner; None
         takes `uplift.causal.assignment.default_outcome_model`, small boosted trees.
-    n_folds, cluster, seed : as in `uplift.causal.assign_folds`; users of a cluster share a fold.
+    n_folds, cluster, seed : as in `uplift.causal.assign_folds`; users of a cluster share a fold. None takes 5, or as
+        many as there are users or clusters where they are fewer.
 
     The models need not be right: with known propensities the doubly robust estimate is unbiased whatever they
     predict, since they never saw the user; the better they are the shorter the interval. They are other models than
@@ -49,7 +52,17 @@ def fit_outcomes(
     are. Raises InputError where an arm has fewer than 2 users (or clusters) to learn from.
     """
     t, K1 = held_out.treatment, len(held_out.arms)
-    fold = assign_folds(t, n_folds, seed=seed, cluster=cluster)
+    if n_folds is None:
+        units = len(t) if cluster is None else len(label_codes(cluster, len(t), "cluster")[0])
+        n_folds = max(2, min(5, units))
+    try:
+        fold = assign_folds(t, n_folds, seed=seed, cluster=cluster)
+    except InputError as error:
+        raise InputError(
+            f"no outcome model can be cross-fitted on this log, where the arms {', '.join(held_out.arms)} have "
+            f"{', '.join(map(str, np.bincount(t, minlength=K1)))} users: {error}. Without a model: "
+            "estimators=['ipw', 'sn']"
+        ) from None
     chosen = default_outcome_model(len(held_out)) if model is None else model
     check_outcome_model(chosen)
     chosen, X = seeded_clone(chosen, seed), covariates(held_out)
@@ -62,17 +75,30 @@ def fit_outcomes(
 
 
 def check_outcomes(outcomes: Outcomes, held_out: Campaign) -> Outcomes:
-    """The predictions themselves; raises InputError where their shape is not the log's."""
-    shape = (len(held_out), len(held_out.arms))
+    """The predictions as arrays of floats; raises InputError where their shape is not the log's, or one is amiss."""
+    shape, tables = (len(held_out), len(held_out.arms)), {}
     for name in ("value", "cost"):
-        table = getattr(outcomes, name)
-        if table is not None and np.shape(table) != shape:
+        given = getattr(outcomes, name)
+        if given is None:
+            continue
+        try:
+            tables[name] = np.asarray(given, dtype=np.float64)
+        except (TypeError, ValueError):
             raise InputError(
-                f"the outcome model's {name} has shape {np.shape(table)}; (users, arms) = {shape} is expected"
+                f"the outcome model's {name} is a {type(given).__name__} that holds no table of numbers; (users, "
+                f"arms) = {shape} is expected"
+            ) from None
+        if tables[name].shape != shape:
+            raise InputError(
+                f"the outcome model's {name} has shape {tables[name].shape}; (users, arms) = {shape} is expected"
             )
-    if held_out.cost is not None and outcomes.cost is None:
-        raise InputError("the log has cost and the outcomes have none; fit them on this log: fit_outcomes(held_out)")
-    return outcomes
+        check_finite(tables[name], f"the outcome model's {name}")
+    if "value" not in tables or (held_out.cost is not None and "cost" not in tables):
+        lacking = "cost" if "value" in tables else "value"
+        raise InputError(
+            f"the log has {lacking} and the outcomes have none; fit them on this log: fit_outcomes(held_out)"
+        )
+    return Outcomes(tables["value"], tables.get("cost"))
 
 
 def _fixed(amount: Array, treatment: NDArray[np.int64], n_arms: int) -> Array | None:

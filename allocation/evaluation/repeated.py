@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike
 from allocation.engine.problem import ProblemError
 from allocation.evaluation.cells import Cells
 from allocation.evaluation.checks import check_held_out
-from allocation.evaluation.decided import Decider, decide_all
-from allocation.evaluation.estimators import check_estimators
+from allocation.evaluation.decided import Decider, check_budgets, check_names, decide_all
+from allocation.evaluation.estimators import check_estimators, check_largest
 from allocation.evaluation.evaluate import verify_decided
-from allocation.evaluation.frame import tidy
+from allocation.evaluation.frame import check_reference, tidy
 from allocation.evaluation.verified import Verified
 from uplift.campaign import Campaign
 from uplift.errors import InputError, check_fraction
@@ -53,17 +53,24 @@ def evaluate_splits(
     Returns the frame of `evaluate` and the column `splits`: totals over one split's held-out users, averaged over
     splits. Intervals are closed-form. The splits share users, so that more of them bring little more evidence:
     variances are averaged and not divided by their number, which errs on the wide side. With clusters, whole
-    clusters train or are held out, and the number of held-out users may vary a little: totals are scaled to the
-    first split's.
+    clusters train or are held out, and where they differ in size so do the held-out users: totals are scaled to the
+    first split's number.
 
-    Misleads as `evaluate` does. Raises InputError as it does, and for fewer than 2 splits.
+    Misleads as `evaluate` does. Raises InputError and ProblemError as it does, and for fewer than 2 splits.
     """
     if isinstance(splits, bool) or not isinstance(splits, int | np.integer) or splits < 2:
         raise InputError(f"splits is {splits!r}; a whole number of at least 2 is expected (one split: `evaluate`)")
     names = check_estimators(estimators)
     check_fraction(level, "level", 0.95)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(
+            f"seed is {seed!r}; a whole number of at least 0 is expected, from which each split has its own"
+        )
     if not np.iterable(budgets_per_user):
         raise ProblemError(f"budgets_per_user is {budgets_per_user!r}; a list is expected")
+    per_user = check_budgets(budgets_per_user)
+    if largest_weight is not None:
+        check_largest(largest_weight)
     check_held_out(campaign, allow_mismatch=allow_mismatch, cluster=cluster)
     found: list[tuple[Cells, list[Verified]]] = []
     for number in range(int(splits)):
@@ -71,8 +78,9 @@ def evaluate_splits(
         first, second = campaign.split_rows(share, seed + number, cluster=cluster)
         train, held_out = campaign.take(first), campaign.take(second)
         own = None if cluster is None else np.asarray(cluster)[second]
-        budgets = [budget * len(held_out) for budget in budgets_per_user]
-        decided = decide_all(build(train, seed + number), held_out, budgets)
+        policies = build(train, seed + number)
+        check_reference(reference, check_names(policies))
+        decided = decide_all(policies, held_out, [budget * len(held_out) for budget in per_user])
         cells, verified = verify_decided(
             decided, held_out, names, 0, seed + number, own, outcome_model, largest_weight
         )

@@ -50,12 +50,13 @@ def table_of(estimator: str) -> str:
 
 def bias_bounds(
     estimator: str,
+    amount: str,
     held_out: Campaign,
     outcomes: Outcomes | None,
     largest: float,
     decision: NDArray[np.integer],
 ) -> Array:
-    """`estimators.bias_bound` of the value of each decision (m, n), a user, value units, (m,).
+    """`estimators.bias_bound` of the total value or spend of each decision (m, n), (m,); NaN without cost.
 
     Its first factor is exact here, as all propensities are known: the mean over users of (1 - L p_iz)+ for
     "clipped", of 1[1 / p_iz > L] for "switch".
@@ -63,13 +64,16 @@ def bias_bounds(
     if estimator not in TRIMMED:
         return np.zeros(len(decision))
     assert held_out.propensity is not None
-    _, fitted = _model(outcomes, VALUE, estimator, held_out)
+    logged = held_out.value if amount == VALUE else held_out.cost
+    if logged is None:
+        return np.full(len(decision), np.nan)
+    _, fitted = _model(outcomes, amount, estimator, held_out)
     residual = fitted[:, 0] if isinstance(fitted, np.ndarray) else 0.0
     rows, bounds = np.arange(len(held_out)), np.empty(len(decision))
     for k, z in enumerate(decision):
         kept = largest * held_out.propensity[rows, z]
         beyond = np.maximum(1 - kept, 0) if estimator == "clipped" else kept < 1
-        bounds[k] = bias_bound(estimator, beyond.mean(), held_out.value, residual)
+        bounds[k] = bias_bound(estimator, beyond.sum(), logged, residual)
     return bounds
 
 

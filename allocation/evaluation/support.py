@@ -2,79 +2,98 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation.engine.threads import pieces
 from allocation.evaluation.estimators import effective_size
 from uplift.campaign import Campaign
 
+Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
 FEW = 30  # effectively matched users below which there is no estimate: normal theory and resampling both fail
 
 
-def match_weights(
-    decision: NDArray[np.integer], campaign: Campaign, users: slice = slice(None)
-) -> NDArray[np.float64]:
-    """w_i = 1[t_i = z_i] / p_{i, t_i}: 0 where the log shows another arm than decided; (..., n) as the decision.
+def match_weights(decision: NDArray[np.integer], campaign: Campaign) -> Array:
+    """w_i = 1[t_i = z_i] / p_{i, t_i}: 0 where the log shows another arm than decided; (..., n) as the decision."""
+    return np.where(decision == campaign.treatment, inverse_chances(campaign.treatment, campaign), 0.0)
 
-    With `users` the decision is for these of the campaign's users only.
-    """
+
+def inverse_chances(arm: NDArray[np.integer], campaign: Campaign) -> Array:
+    """1 / p_{i, arm_i}, (n,)."""
     assert campaign.propensity is not None
-    received = campaign.treatment[users]
-    chance = campaign.propensity[users][np.arange(len(received)), received]
-    return np.where(decision == received, 1 / chance, 0.0)
+    return np.asarray(1 / campaign.propensity[np.arange(len(campaign)), arm])
 
 
-def support(weight: NDArray[np.float64], cluster: NDArray[np.int64] | None = None) -> tuple[int, float]:
-    """(matched users, effective size) of one decision's weights (n,); with clusters (n,) the size counts clusters."""
-    total = weight if cluster is None else np.bincount(cluster, weight).astype(np.float64)
-    return int((weight > 0).sum()), effective_size(total)
+def support(decision: NDArray[np.integer], campaign: Campaign, cluster: Codes | None = None) -> tuple[int, float]:
+    """(matched users, effective size) of one decision (n,); with clusters (n,) the size counts clusters.
+
+    The effective size is the smaller of two: that of the matched users' weights, (sum w)^2 / sum w^2, and the one
+    that the design lets expect, n^2 / sum_i 1 / p_{i, z_i}. The first alone would see the users of a rare arm only
+    where some of them match: without any, the others' equal weights would look like plenty.
+    """
+    weight = match_weights(decision, campaign)
+    return int((weight > 0).sum()), _smaller(
+        weight, inverse_chances(decision, campaign), 1.0, campaign.treatment, cluster
+    )
+
+
+def apart(
+    one: NDArray[np.integer], other: NDArray[np.integer], campaign: Campaign, cluster: Codes | None = None
+) -> tuple[int, float]:
+    """(matched users, effective size) of those who tell two decisions (n,) apart, which a paired difference rests on.
+
+    They received what one decided and not the other: both decisions may match thousands whom they treat alike, and
+    differ for three. Sizes as in `support`, of the weights |w_one - w_other|.
+    """
+    differ = np.flatnonzero(one != other)
+    if not len(differ):
+        return 0, 0.0
+    few = campaign.take(differ)
+    weight = np.abs(match_weights(one[differ], few) - match_weights(other[differ], few))
+    inverse = inverse_chances(one[differ], few) + inverse_chances(other[differ], few)
+    group = None if cluster is None else np.unique(cluster[differ], return_inverse=True)[1]
+    return int((weight > 0).sum()), _smaller(weight, inverse, 2.0, few.treatment, group)
+
+
+def _smaller(
+    weight: Array, inverse: Array, mean: float, treatment: NDArray[np.int64], cluster: Codes | None
+) -> float:
+    """The smaller of the matched and the expected effective size; `mean` and `inverse` are E w and E w^2 a user.
+
+    With clusters w is added up within them, of m users each. Where each cluster has one arm it was drawn as a whole,
+    and E (sum w)^2 = m sum E w^2; else users were drawn one by one: sum E w^2 + m (m - 1) mean^2.
+    """
+    expected = float(inverse.sum())
+    if cluster is not None:
+        m, by_cluster = np.bincount(cluster), np.bincount(cluster, inverse)
+        first = treatment[np.unique(cluster, return_index=True)[1]]
+        if (treatment == first[np.unique(cluster, return_inverse=True)[1]]).all():
+            expected = float((m * by_cluster).sum())
+        else:
+            expected = float((by_cluster + m * (m - 1) * mean**2).sum())
+        weight = np.bincount(cluster, weight).astype(np.float64)
+    return min(effective_size(weight), (mean * len(inverse)) ** 2 / expected)
 
 
 def lacking(matched: int, effective: float, users: int, unit: str = "users") -> str:
     """Why there is no estimate, in words; empty where there is one."""
     if matched == 0:
         return f"none of {users:,} users received the arm decided for them"
-    if effective < FEW:
-        counted = f"{matched:,} of {users:,} users match"
-        if round(effective) < matched:
-            counted += f" and count as {effective:,.0f} {unit}"
-        return f"{counted}; {FEW} are needed"
-    return ""
+    if effective >= FEW:
+        return ""
+    size = f" and count as {effective:,.0f} {unit}" if _counts_less(matched, effective, unit) else ""
+    return f"{matched:,} of {users:,} users match{size}; {FEW} are needed"
 
 
-def telling_apart(decision: NDArray[np.integer], campaign: Campaign) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Users who tell two decisions apart, for each pair of `decision` (m, n): (matched, effective size), (m, m) each.
-
-    They are those who received what one decided and not the other, which the paired difference rests on: both
-    decisions may match thousands whom they treat alike, and differ for three. Users are counted one by one, also
-    where they come in clusters.
-    """
-    m = len(decision)
-    both, weight, square = np.zeros((3, m, m))
-    for first, end in pieces(decision.shape[1]):
-        w = match_weights(decision[:, first:end], campaign, slice(first, end))
-        matched = (w > 0).astype(np.float64)
-        both += matched @ matched.T
-        weight += w @ matched.T
-        square += w @ w.T
-    apart, total, squares = (
-        np.maximum(np.diag(of)[:, None] + np.diag(of)[None, :] - 2 * of, 0.0) for of in (both, weight, square)
-    )
-    none = apart < 0.5
-    size = np.divide(total**2, squares, out=np.zeros((m, m)), where=~none & (squares > 0))
-    return np.rint(apart).astype(np.int64), np.where(none, 0.0, size)
-
-
-def not_apart(matched: int, effective: float) -> str:
+def not_apart(matched: int, effective: float, unit: str = "users") -> str:
     """Why there is no paired difference, in words; empty where there is one."""
     if effective >= FEW:
         return ""
-    counted = "no matched user tells" if matched == 0 else f"{matched:,} matched users tell"
-    if matched == 1:
-        counted = "1 matched user tells"
-    elif 0 < round(effective) < matched:
-        counted = f"{matched:,} matched users, who count as {effective:,.0f}, tell"
-    return f"{counted} the two apart; {FEW} are needed"
+    if matched < 2:
+        return f"{'no' if matched == 0 else '1'} matched user tells the two apart; {FEW} are needed"
+    size = f", who count as {effective:,.0f} {unit}," if _counts_less(matched, effective, unit) else ""
+    return f"{matched:,} matched users{size} tell the two apart; {FEW} are needed"
+
+
+def _counts_less(matched: int, effective: float, unit: str) -> bool:
+    return round(effective) < matched or unit != "users"

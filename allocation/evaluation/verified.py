@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from allocation.engine.threads import pieces
 from allocation.evaluation.bootstrap import resampled_sums
-from allocation.evaluation.influence import added_up, small_sample
+from allocation.evaluation.influence import small_sample
 from allocation.evaluation.scores import SPEND, VALUE, WEIGHT, table_of
 from uplift.campaign import Campaign
 
@@ -36,19 +36,20 @@ class Totals:
 
 @dataclass(frozen=True, eq=False)
 class Verified:
-    """Value and spend of m cells under one estimator; `bias_bound` (m,) of the value's total."""
+    """Value and spend of m cells under one estimator, and how far trimming may bias each, (m,)."""
 
     estimator: str
     value: Totals
     spend: Totals
-    bias_bound: Array
+    value_bound: Array
+    spend_bound: Array
 
     def scaled(self, factor: float) -> Verified:
         """The same estimates for so many times the users; draws are left out."""
         value, spend = (
             Totals(one.point * factor, one.covariance * factor**2, None) for one in (self.value, self.spend)
         )
-        return Verified(self.estimator, value, spend, self.bias_bound * factor)
+        return Verified(self.estimator, value, spend, self.value_bound * factor, self.spend_bound * factor)
 
     @classmethod
     def average(cls, splits: Sequence[Verified]) -> Verified:
@@ -66,7 +67,8 @@ class Verified:
             splits[0].estimator,
             _mean([one.value for one in splits]),
             _mean([one.spend for one in splits]),
-            np.mean([one.bias_bound for one in splits], axis=0),
+            np.mean([one.value_bound for one in splits], axis=0),
+            np.mean([one.spend_bound for one in splits], axis=0),
         )
 
 
@@ -75,7 +77,7 @@ def verify(
     tables: Tables,
     decision: NDArray[np.integer],
     held_out: Campaign,
-    bounds: dict[str, Array],
+    bounds: Tables,
     cluster: Codes | None,
     resamples: tuple[Tables, Array] | None,
 ) -> list[Verified]:
@@ -97,7 +99,8 @@ def verify(
                 with np.errstate(invalid="ignore", divide="ignore"):
                     draws = n * sums[table_of(estimator), amount] / below
             totals[amount] = Totals(*_points(phi, omega, decision, cluster), draws)
-        found.append(Verified(estimator, totals[VALUE], totals[SPEND], bounds[estimator] * n))
+        both = bounds[estimator, VALUE], bounds[estimator, SPEND]
+        found.append(Verified(estimator, totals[VALUE], totals[SPEND], *both))
     return found
 
 
@@ -120,29 +123,35 @@ def _points(
 ) -> tuple[Array, Array]:
     """Totals n sum phi / sum omega of each decision's cells, (m,), and their covariance, (m, m), users in pieces."""
     m, n = decision.shape
+    order = np.arange(n) if cluster is None else np.argsort(cluster, kind="stable")
+    starts = np.arange(n) if cluster is None else np.flatnonzero(np.diff(cluster[order], prepend=-1))
     above, below = np.zeros(m), np.full(m, float(n))
     for first, end in pieces(n):
-        above += _chosen(phi, decision, first, end).sum(axis=1)
+        above += _chosen(phi, decision, order[first:end]).sum(axis=1)
     if omega is not None:
-        below = np.sum([_chosen(omega, decision, *at).sum(axis=1) for at in pieces(n)], axis=0)
+        below = np.sum([_chosen(omega, decision, order[first:end]).sum(axis=1) for first, end in pieces(n)], axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean, weight = above / below, n / below
-    groups = n if cluster is None else int(cluster.max()) + 1
-    by_group, covariance = np.zeros((m, 0 if cluster is None else groups)), np.zeros((m, m))
-    for first, end in pieces(n):
-        share = mean[:, None] if omega is None else mean[:, None] * _chosen(omega, decision, first, end)
+    covariance = np.zeros((m, m))
+    for begin in _aligned(starts, n):
+        rows = order[begin[0] : begin[-1]]
+        share = mean[:, None] if omega is None else mean[:, None] * _chosen(omega, decision, rows)
         with np.errstate(invalid="ignore"):
-            psi = (_chosen(phi, decision, first, end) - share) * weight[:, None]
-        if cluster is None:
-            covariance += psi @ psi.T
-        else:
-            by_piece = added_up(psi, cluster[first:end])
-            by_group[:, : by_piece.shape[1]] += by_piece
-    if cluster is not None:
-        covariance = by_group @ by_group.T
-    return n * mean, covariance * small_sample(groups)
+            psi = (_chosen(phi, decision, rows) - share) * weight[:, None]
+        groups = psi if cluster is None else np.add.reduceat(psi, begin[:-1] - begin[0], axis=1)
+        covariance += groups @ groups.T
+    return n * mean, covariance * small_sample(len(starts))
 
 
-def _chosen(table: Array, decision: NDArray[np.integer], first: int, end: int) -> Array:
-    """The cells that each decision picks for users first, ..., end - 1: (m, end - first)."""
-    return np.asarray(table[np.arange(first, end), decision[:, first:end]])
+def _aligned(starts: NDArray[np.int64], n: int) -> Iterator[NDArray[np.int64]]:
+    """Where the clusters of each piece begin, and where the piece ends; no cluster is torn."""
+    cuts = np.unique(np.searchsorted(starts, [first for first, _ in pieces(n)]))
+    cuts = cuts[cuts < len(starts)]
+    ends = np.append(starts, n)
+    for first, last in zip(cuts, [*cuts[1:], len(starts)], strict=True):
+        yield ends[first : last + 1]
+
+
+def _chosen(table: Array, decision: NDArray[np.integer], rows: NDArray[np.int64]) -> Array:
+    """The cells that each decision picks for these users, (m, rows)."""
+    return np.asarray(table[rows, decision[:, rows]])

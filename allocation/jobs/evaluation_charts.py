@@ -9,7 +9,7 @@ import pandas as pd
 
 from allocation.jobs.charts import themed
 from allocation.jobs.evaluation_job import EvaluationResult
-from allocation.jobs.evaluation_page import PADDING, Page, band, bars, line, points, tooltip, x_axis, y_axis
+from allocation.jobs.evaluation_page import PADDING, Page, band, bars, layer, line, points, tooltip, x_axis, y_axis
 
 WIDTH, HEIGHT, COLUMNS = 215, 150, 3
 
@@ -59,12 +59,12 @@ def difference(page: Page) -> alt.ConcatChart:
         rows = page.rows(policy, "difference")
         ends = rows[["difference_band_low", "difference_band_high", "difference_low", "difference_high"]]
         low, high = (min(0.0, float(ends.min().min())), max(0.0, float(ends.max().max()))) if len(rows) else (0, 0)
-        scale = alt.Scale(domain=[low, high] if low < high else [-1, 1], nice=False, padding=PADDING)
-        zero = alt.Chart(pd.DataFrame({"y": [0.0]})).mark_rule(color=page.ink, strokeDash=[4, 3])
+        scale = {"domain": [low, high] if low < high else [-1, 1], "nice": False, "padding": PADDING}
+        zero = {"type": "rule", "color": page.ink, "strokeDash": [4, 3]}
         clear = page.rows(policy, "difference", among=real)
         return [
             *band(page, clear, "difference_band", scale),
-            zero.encode(y=alt.Y("y:Q", scale=scale)),
+            layer(pd.DataFrame({"y": [0.0]}), zero, y={"field": "y", "type": "quantitative", "scale": scale}),
             bars(page, rows, "difference", scale),
             points(page, rows, "difference", scale),
         ]
@@ -79,11 +79,19 @@ def promise(page: Page) -> alt.ConcatChart:
 
     def _panel(policy: str) -> list[alt.Chart]:
         rows, promised = page.rows(policy, "value"), page.rows(policy, "promised_value")
-        diamond = alt.Chart(promised).mark_point(shape="diamond", size=60, strokeWidth=1.6, opacity=1, color=page.ink)
+        diamond = {
+            "type": "point",
+            "shape": "diamond",
+            "size": 60,
+            "strokeWidth": 1.6,
+            "opacity": 1,
+            "color": page.ink,
+        }
+        ends = {"x": x_axis(page), "y": y_axis("promised_value", scale)}
         return [
             bars(page, rows, "value", scale),
             points(page, rows, "value", scale),
-            diamond.encode(x=x_axis(page), y=y_axis("promised_value", scale), tooltip=tooltip(page)),
+            layer(promised, diamond, tooltip=tooltip(page), **ends),
         ]
 
     subtitle = [
@@ -98,8 +106,8 @@ def spend(page: Page) -> alt.ConcatChart:
     """Verified spend against the budget; on the dashed line the two are equal."""
     scale = page.scale("spend_low", "spend_high", also=page.span)
     ends = pd.DataFrame({"budget": page.span, "spend": page.span})
-    equal = alt.Chart(ends).mark_line(color=page.ink, strokeDash=[4, 3], strokeWidth=1.2)
-    equal = equal.encode(x=x_axis(page), y=y_axis("spend", scale))
+    thin = {"type": "line", "color": page.ink, "strokeDash": [4, 3], "strokeWidth": 1.2}
+    equal = layer(ends, thin, x=x_axis(page), y=y_axis("spend", scale))
 
     def _panel(policy: str) -> list[alt.Chart]:
         rows = page.rows(policy, "spend")

@@ -73,7 +73,7 @@ def run_evaluation(plan: EvaluationPlan, progress: Callable[[str], None] = lambd
     progress(f"reading {plan.data}")
     source = load(plan.data, users=plan.users, seed=plan.seed, roles=plan.roles, randomised=False)
     told = check_shares(source, plan.allow_mismatch)
-    own_numbers = bool(source.roles) and source.campaign.numbered
+    own_numbers = bool(source.roles) and bool(source.campaign.source)
     filed = read_filed(plan.decisions, plan.responses, source.campaign, own_numbers)
     reference = reference_of(plan.reference, all_names(asked, filed))
     budgets, note = budgets_of(plan, source, fixed=not asked and not plan.responses)

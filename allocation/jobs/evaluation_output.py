@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import vl_convert
 
 from allocation.jobs import manifest as entries
-from allocation.jobs.charts import THEMES
 from allocation.jobs.evaluation_charts import pictures
+from allocation.jobs.evaluation_dark import dark_spec, dark_svg
 from allocation.jobs.evaluation_job import EvaluationResult
 from allocation.jobs.evaluation_report import FIGURES, report_html
 from allocation.jobs.folder import checked_folder, write_folder
@@ -52,19 +52,17 @@ def _write_files(result: EvaluationResult, staging: Path) -> None:
 def _write_charts(result: EvaluationResult, folder: Path) -> dict[str, dict[str, str]]:
     """Write every picture as PNG, light and dark, and as a page; returns their SVG texts by name and theme."""
     folder.mkdir()
-    # What a picture looks like is not in doubt here, so that checking it against Vega-Lite's schema can be left out.
-    specs = {
-        theme: {name: chart.to_dict(validate=False) for name, chart in pictures(result, theme).items()}
-        for theme in THEMES
-    }
     drawings: dict[str, dict[str, str]] = {}
-    for name in specs["light"]:
-        mine = {theme: specs[theme][name] for theme in THEMES}
-        drawings[name] = {theme: vl_convert.vegalite_to_svg(spec) for theme, spec in mine.items()}
-        for theme, drawing in drawings[name].items():
+    for name, chart in pictures(result).items():
+        # What a picture looks like is not in doubt here, so that Vega-Lite's schema need not be checked.
+        light = chart.to_dict(validate=False)
+        drawing = vl_convert.vegalite_to_svg(light)
+        drawings[name] = {"light": drawing, "dark": dark_svg(drawing)}
+        for theme, text in drawings[name].items():
             file = folder / (f"{name}.png" if theme == "light" else f"{name}-{theme}.png")
-            file.write_bytes(vl_convert.svg_to_png(drawing, scale=2.0))
-        (folder / f"{name}.html").write_text(chart_page(FIGURES[name][0], mine), encoding="utf-8")
+            file.write_bytes(vl_convert.svg_to_png(text, scale=2.0))
+        page = chart_page(FIGURES[name][0], {"light": light, "dark": dark_spec(light)})
+        (folder / f"{name}.html").write_text(page, encoding="utf-8")
     return drawings
 
 

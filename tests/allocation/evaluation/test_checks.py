@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
@@ -23,7 +24,7 @@ QUICK = {"budgets": [400.0, 800.0], "n_bootstrap": 10, "estimators": ["sn"]}
 
 def named(campaign, ids):
     """The campaign with ids that its source states."""
-    return replace(campaign, user_id=np.asarray(ids), numbered=False)
+    return replace(campaign, user_id=np.asarray(ids), source="")
 
 
 def test_propensities_that_contradict_the_shares_are_refused_with_the_test_and_its_p():
@@ -74,25 +75,39 @@ def test_training_users_are_refused_by_their_id(overlap):
 
 
 def test_row_numbers_are_no_ids():
-    """Logs that state no ids both count from 0; the same number is the same user only if the record is, too."""
+    """Logs that state no ids both count from 0; the same number is the same user only in parts of one log."""
     other = synthetic.simulate(2_000, seed=1).campaign
-    assert_array_equal(Seen.of(LOG).among(other), np.zeros(2_000, dtype=bool))
+    stated = named(other, np.arange(2_000))
     assert Seen.of(LOG).among(HELD_OUT).all()
-    assert not Seen.of(TRAIN).among(HELD_OUT).any()
+    assert Seen.of(LOG).among(replace(HELD_OUT, value=HELD_OUT.value + 1)).all()  # another outcome, the same users
+    for train, held_out in ((LOG, other), (TRAIN, HELD_OUT), (stated, HELD_OUT), (LOG, stated)):
+        assert_array_equal(Seen.of(train).among(held_out), np.zeros(len(held_out), dtype=bool))
     evaluate({"mix": BestMix().fit(other)}, HELD_OUT, **QUICK)
-    with pytest.raises(InputError, match="1,000 of 1,000 users"):
-        evaluate({"mix": BestMix().fit(named(other, np.arange(2_000)))}, HELD_OUT, **QUICK)
 
 
-def test_a_frame_without_ids_is_numbered_and_one_with_ids_is_not():
-    frame = {"x": [1.0, 2.0], "arm": ["none", "mail"], "y": [0.0, 1.0], "id": [5, 6]}
-    import pandas as pd
+def test_coarse_features_do_not_make_strangers_one_user():
+    """Two logs without ids, of 500 users each, one feature of two values: rows agree by chance, users do not."""
+    rng = np.random.default_rng(0)
+    frames = [
+        {"x": rng.integers(0, 2, 500), "arm": rng.choice(["none", "mail"], 500), "y": rng.integers(0, 2, 500)}
+        for _ in range(2)
+    ]
+    roles = {"features": ["x"], "treatment": "arm", "value": "y", "propensity": "arm shares"}
+    train, held_out = (Campaign.from_frame(pd.DataFrame(frame), **roles) for frame in frames)
+    assert not Seen.of(train).among(held_out).any()
+    assert Seen.of(train).among(Campaign.from_frame(pd.DataFrame(frames[0]), **roles)).all()
 
+
+def test_a_frame_without_ids_has_a_source_and_one_with_ids_has_none():
+    frame = pd.DataFrame({"x": [1.0, 2.0], "arm": ["none", "mail"], "y": [0.0, 1.0], "id": [5, 6]})
     roles = {"features": ["x"], "treatment": "arm", "value": "y"}
-    assert Campaign.from_frame(pd.DataFrame(frame), **roles).numbered
-    stated = Campaign.from_frame(pd.DataFrame(frame), user_id="id", **roles)
-    assert not stated.numbered
-    assert Seen.of(stated).record is None
+    numbered, stated = Campaign.from_frame(frame, **roles), Campaign.from_frame(frame, user_id="id", **roles)
+    assert numbered.take([1]).source == numbered.source != ""
+    assert Campaign.from_frame(frame.assign(x=[1.0, -2.0]), **roles).source != numbered.source
+    assert Campaign.from_frame(frame.assign(x=[1.0, 0.0]), **roles).source == (
+        Campaign.from_frame(frame.assign(x=[1.0, -0.0]), **roles).source
+    )
+    assert stated.source == ""
     assert stated.take([1]).user_id.tolist() == [6]
 
 

@@ -76,3 +76,17 @@ def test_support_is_counted_in_clusters():
     )
     assert table.support.tolist() == ["300 of 600 users match and count as 10 clusters; 30 are needed"]
     assert table.value.isna().all()
+
+
+def test_a_difference_in_few_clusters_is_none():
+    """Two policies differ in 2 of 200 clusters of 20 users: 40 users, and 2 clusters, who know next to nothing."""
+    n, cluster = 4_000, np.repeat(np.arange(200), 20)
+    treatment = np.random.default_rng(0).integers(0, 2, 200)[cluster]
+    log = log_of(treatment, np.arange(n) % 7, np.full((n, 2), 0.5), np.ones(n))
+    one = np.ones(n, dtype=int)
+    other = np.where(cluster < 2, 0, one)
+    options = {"budgets": [1.0], "reference": "one", "estimators": ["sn"], "n_bootstrap": 10}
+    row = evaluate({"one": one, "other": other}, log, cluster=cluster, **options).iloc[1]
+    assert row.difference_support == "40 matched users, who count as 2 clusters, tell the two apart; 30 are needed"
+    assert np.isnan(row.difference)
+    assert row.value > 0

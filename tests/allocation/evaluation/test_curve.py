@@ -88,3 +88,41 @@ def test_refused_with_the_mend():
         curve_area({"t": truth}, log, budgets=[5.0, 5])
     with pytest.raises(InputError, match=r"reference 'x' is none of the policies"):
         curve_area({"t": truth}, log, budgets=[1.0, 5], reference="x")
+
+
+def test_a_gain_that_hardly_anybody_shows_is_none():
+    """Budgets for one to four users of 400: everybody else is on control, and four tell nothing."""
+    log, truth = one_arm(1_000, seed=6)
+    unit = Response(np.tile([0.0, 1.0], (len(log), 1)), np.tile([0.0, 1.0], (len(log), 1)), log.arms, log.user_id)
+    few = curve_area({"few": unit, "best": truth}, log, budgets=[1.0, 2, 3, 4], reference="best").set_index("policy")
+    row = few.loc["few"]
+    assert row.support.startswith("at the largest budget where they differ: ")
+    assert row.support.endswith("tell the two apart; 30 are needed")
+    assert np.isnan(row[["area", "aucc", "difference", "difference_low"]].astype(float)).all()
+    assert row.difference_support == row.support
+
+
+def test_curves_that_differ_in_few_users_are_not_compared():
+    log, truth = one_arm(4_000, seed=7)
+    value = truth.value.copy()
+    value[:5, 1] = -99
+    nearly = Response(value, truth.cost, log.arms, log.user_id)
+    budgets = [0.0, 1e9]
+    found = curve_area({"a": truth, "b": nearly}, log, budgets=budgets, reference="a", n_bootstrap=20).iloc[1]
+    assert found.difference_support.startswith("at the largest budget where they differ: ")
+    assert np.isnan(found.difference)
+    assert found.area > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_bootstrap": 0}, "n_bootstrap is 0; at least 2"),
+        ({"n_bootstrap": "5"}, "n_bootstrap is '5'; at least 2"),
+        ({"reference": ["t"]}, r"reference is \['t'\]; the name of one policy"),
+    ],
+)
+def test_options_are_refused_with_the_mend(options, message):
+    log, truth = one_arm(500, seed=5)
+    with pytest.raises(InputError, match=message):
+        curve_area({"t": truth}, log, budgets=[1.0, 5], **options)

@@ -96,15 +96,21 @@ def test_the_bias_of_trimming_is_within_its_bound():
             chance, log = p[rows, treatment].prod(), log_of(treatment, potential[rows, treatment], p)
             scores = score_tables(log, [estimator], model, largest)[estimator, VALUE]
             mean += chance * scores[rows, decision].sum()
-            bound += chance * 4 * bias_bounds(estimator, log, model, largest, decision[None])[0]
+            bound += chance * bias_bounds(estimator, VALUE, log, model, largest, decision[None])[0]
         assert 0 < abs(mean - truth) <= bound
 
 
 def test_without_large_weights_nothing_is_trimmed():
-    log, model = log_of([0, 1, 1], [3, 1, 5], [[0.5, 0.5]] * 3), np.ones((3, 2))
+    log, model = log_of([0, 1, 1, 0], [3, 1, 5, 2], [[0.5, 0.5]] * 4), np.ones((4, 2))
     for trimmed, plain in (("switch", "dr"), ("clipped", "ipw")):
-        one, other = (estimate(name, [0, 0, 1], log, log.value, model, 2.0) for name in (trimmed, plain))
+        one, other = (estimate(name, [0, 0, 1, 1], log, log.value, model, 2.0) for name in (trimmed, plain))
         assert (one.mean, one.bias_bound) == (other.mean, 0.0)
+
+
+def test_weights_that_were_not_drawn_are_missed_in_the_bound():
+    """Half of the users are at 1/250 and none of them matched: the kept weights average .5, so half may be amiss."""
+    found = off_policy(np.full(100, 10.0), np.r_[np.ones(50), np.zeros(50)], estimator="clipped", largest_weight=10)
+    assert found.bias_bound == pytest.approx(5.0)
 
 
 @given(logs(), st.floats(-50, 50))

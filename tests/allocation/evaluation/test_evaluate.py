@@ -53,7 +53,7 @@ def campaign(n, seed, p=0.5, cost=True, propensity=True):
         arms=ARMS,
         user_id=np.arange(n),
         features=("x",),
-        numbered=True,
+        source=f"campaign {n} {seed}",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import KNeighborsRegressor
@@ -69,3 +70,35 @@ def test_refused_with_the_mend():
     rare = log_of(np.r_[1, np.zeros(99, int)], np.arange(100.0), np.tile([0.99, 0.01], (100, 1)), np.arange(100.0))
     with pytest.raises(InputError, match=r"at least 2 users"):
         fit_outcomes(rare)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (np.full((2_000, 5), np.nan), r"the outcome model's value"),
+        ("abc", r"value is a str that holds no table of numbers; \(users, arms\) = \(2000, 5\)"),
+        (None, r"the log has value and the outcomes have none"),
+    ],
+)
+def test_tables_that_are_no_numbers_are_refused(table, message):
+    with pytest.raises(InputError, match=message):
+        evaluate({"a": np.zeros(2_000, int)}, LOG, budgets=[1.0], outcome_model=Outcomes(table, np.zeros((2_000, 5))))
+
+
+def test_lists_and_frames_are_tables_too():
+    table = np.random.default_rng(0).normal(size=(2_000, 5))
+    options = {"budgets": [1.0], "estimators": ["dr"], "intervals": "influence"}
+    frames = [
+        evaluate({"a": np.zeros(2_000, int)}, LOG, outcome_model=Outcomes(given, given), **options)
+        for given in (table, table.tolist(), pd.DataFrame(table))
+    ]
+    assert frames[0].equals(frames[1])
+    assert frames[0].equals(frames[2])
+
+
+def test_a_log_too_small_to_cross_fit_says_what_to_do():
+    tiny = log_of([0, 0, 1], [1.0, 2, 3], [[0.5, 0.5]] * 3)
+    message = r"arms none, small have 2, 1 users: .* Without a model: estimators=\['ipw', 'sn'\]"
+    with pytest.raises(InputError, match=message):
+        fit_outcomes(tiny)
+    assert fit_outcomes(log_of([0, 0, 1, 1], [1.0, 2, 3, 5], [[0.5, 0.5]] * 4), model=LinearRegression()).cost is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -97,3 +99,51 @@ def test_a_small_arm_is_not_invisible_to_the_default_learner():
     value = 10 + 5.0 * treatment + rng.normal(0, 0.5, 600)
     model = SLearner().fit(rng.normal(size=(600, 3)), value, treatment=treatment)
     assert model.predict(rng.normal(size=(200, 3))).effect.mean() == pytest.approx(5, abs=0.7)
+
+
+class Overwriting:
+    """A policy that works in place on the features it is given."""
+
+    arms_ = HELD_OUT.arms
+
+    def decide(self, users, budget):
+        users[:] = 0
+        return np.zeros(len(users), dtype=int)
+
+
+def test_a_policy_cannot_change_the_log():
+    before = HELD_OUT.X.copy()
+    with pytest.raises(ValueError, match="read-only"):
+        evaluate({"mine": Overwriting()}, HELD_OUT, budgets=[400.0], estimators=["ipw"], n_bootstrap=10)
+    np.testing.assert_array_equal(HELD_OUT.X, before)
+
+
+def test_names_that_are_no_text():
+    zeros = np.zeros(len(HELD_OUT), dtype=int)
+    table = evaluate({1: zeros, 2: zeros}, HELD_OUT, budgets=[4.0], reference=1, estimators=["ipw"], n_bootstrap=5)
+    assert table.policy.tolist() == ["1", "2"]
+    assert (table.reference == "1").all()
+    with pytest.raises(InputError, match=r"policies: the policy '1'.* give each a name of its own"):
+        evaluate({1: zeros, "1": zeros}, HELD_OUT, budgets=[4.0])
+
+
+@pytest.mark.parametrize(
+    ("policies", "options", "message"),
+    [
+        ({"m": [[1, 2], [1]]}, {}, r"policy 'm' decided in rows of several lengths"),
+        (None, {}, r"no policy to evaluate; give \{name: fitted policy\}"),
+        ({"m": np.zeros(1, dtype=int)}, {"estimators": None}, r"estimators is None; a list of ipw, sn"),
+        ({"m": np.zeros(1, dtype=int)}, {"train": "log"}, r"train is a str; the Campaign that was fitted on"),
+    ],
+)
+def test_plausible_mistakes_are_told(policies, options, message):
+    with pytest.raises(InputError, match=message):
+        evaluate(policies, HELD_OUT, budgets=[400.0], n_bootstrap=10, **options)
+
+
+def test_a_policy_of_your_own_may_remember_plain_ids():
+    mine = TopUsers().fit(TRAIN)
+    mine.users_ = [int(i) for i in HELD_OUT.user_id[:3]]
+    stated = replace(HELD_OUT, source="")
+    with pytest.raises(InputError, match=r"3 of 1,000 users in the evaluation set trained policy 'mine'"):
+        evaluate({"mine": mine}, stated, budgets=[400.0], n_bootstrap=10)

@@ -90,3 +90,45 @@ def test_the_names_must_stay():
 
     with pytest.raises(InputError, match=r"split 2 has the policies mix 1 and the first mix 0"):
         evaluate_splits(_fickle, LOG, budgets_per_user=[0.5], splits=2, estimators=["sn"])
+
+
+def test_clusters_of_unequal_size_are_scaled_to_the_first_split():
+    """One cluster of 800 among 600 of 2: halves differ in users, and rates stay rates."""
+    cluster = np.r_[np.zeros(800, dtype=int), 1 + np.arange(1_200) // 2]
+
+    def _everybody(train, seed):
+        return {"all": RandomArm(seed).fit(train)}
+
+    options = {"budgets_per_user": [1e6], "cluster": cluster, "estimators": ["sn"], "splits": 4}
+    sizes, found = set(), []
+    for seed in (0, 1, 2, 3):
+        frame = evaluate_splits(_everybody, LOG, seed=seed, **options).iloc[0]
+        sizes.add(frame.users)
+        found.append((frame.match_rate, frame.promised_value / frame.users, frame.budget / frame.users))
+    assert len(sizes) > 1
+    rates, promises, budgets = np.array(found).T
+    assert ((rates > 0.15) & (rates < 0.25)).all()  # five arms alike
+    assert np.ptp(promises) < 0.1 * promises.mean()
+    assert budgets == pytest.approx(1e6)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"reference": "zzz"}, InputError, "reference 'zzz' is none of the policies"),
+        ({"budgets_per_user": [-1.0]}, ProblemError, "budget is -1"),
+        ({"budgets_per_user": [None]}, ProblemError, "budgets must be finite numbers"),
+        ({"largest_weight": "x"}, InputError, "largest_weight is 'x'"),
+        ({"seed": np.random.default_rng(0)}, InputError, "seed is Generator.*a whole number"),
+    ],
+)
+def test_mistakes_are_told_before_much_is_fitted(options, error, message):
+    fitted = []
+
+    def _slow(train, seed):
+        fitted.append(seed)
+        return {"mix": BestMix(seed).fit(train)}
+
+    with pytest.raises(error, match=message):
+        evaluate_splits(_slow, LOG, **({"budgets_per_user": [0.5], "estimators": ["sn"]} | options))
+    assert len(fitted) <= (1 if "reference" in options else 0)
