@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta, chi2
+from scipy.stats import beta, chi2, poisson
 
 from uplift.errors import InputError, nearest
 from uplift.frames import arm_name, check_finite, numbers
@@ -140,8 +140,10 @@ def share_mismatch(campaign: Campaign, cluster: NDArray[np.int64] | None = None)
     the test of users drawn one by one must agree: the larger of the two probabilities counts. Said below p = 1e-3.
 
     Arms are counted together, the rarest first, until each group has (sum_g P_gj)^2 / sum_g m_g P_gj >= 10, which is
-    the expected number of clusters where these have one size: with fewer the tail is far from chi-square. It sees
-    wrong shares, not a wrong assignment with the right shares, nor wrong shares among arms counted together.
+    the expected number of clusters where these have one size: with fewer the tail is far from chi-square. Where users
+    were drawn one by one, each arm counted together with others is also held against the Poisson distribution of its
+    expected number, whose tails are no lighter than those of the true one; the smallest of these probabilities is
+    multiplied by their number (Bonferroni). It sees wrong shares, not a wrong assignment with the right shares.
     """
     p = campaign.propensity
     if p is None or not len(campaign):
@@ -149,8 +151,17 @@ def share_mismatch(campaign: Campaign, cluster: NDArray[np.int64] | None = None)
     code = np.arange(len(p)) if cluster is None else cluster
     groups = _counted_together(_by_cluster(p, code))
     pool = np.array([[float(j in group) for group in groups] for j in range(len(campaign.arms))])  # (K+1, groups)
+    rare = [] if cluster is not None else [j for group in groups for j in group if len(group) > 1]
+    counts = np.bincount(campaign.treatment, minlength=len(campaign.arms))
+    tails = {j: _poisson_chance(int(counts[j]), float(p[:, j].sum())) for j in rare}
     p, got = p @ pool, pool[campaign.treatment]
-    chance = _chance_of_counts(got, p, code)
+    chance, test = _chance_of_counts(got, p, code), "chi-square"
+    if tails and min(tails.values()) < chance:
+        j = min(tails, key=lambda arm: tails[arm])
+        chance, test, groups = tails[j], "Poisson", [[j], [k for k in range(len(campaign.arms)) if k != j]]
+        pool = np.array([[float(k in group) for group in groups] for k in range(len(campaign.arms))])
+        p, got = campaign.propensity @ pool, pool[campaign.treatment]
+    chance *= 1 + len(tails)
     if not chance < MISMATCH_BELOW:
         return None
     expected, logged = p.sum(axis=0), got.sum(axis=0)
@@ -158,11 +169,16 @@ def share_mismatch(campaign: Campaign, cluster: NDArray[np.int64] | None = None)
     named = " or ".join(repr(campaign.arms[j]) for j in groups[worst])
     alone = ", or give cluster= where users of a group (a household) got their arm together"
     text = (
-        f"the propensities contradict the log (chi-square test of the arm counts, {_p(chance)}): arm {named} should "
+        f"the propensities contradict the log ({test} test of the arm counts, {_p(chance)}): arm {named} should "
         f"have about {expected[worst]:,.0f} of {len(campaign):,} users and has {logged[worst]:,.0f}; every verified "
         f"figure would be wrong: state the chances with which the arms were drawn{alone if cluster is None else ''}"
     )
     return Mismatch(chance, text)
+
+
+def _poisson_chance(count: int, expected: float) -> float:
+    """Of a count as far on its side of the expected one, or as unlikely on the other."""
+    return min(1.0, 2 * float(min(poisson.cdf(count, expected), poisson.sf(count - 1, expected))))
 
 
 def _by_cluster(table: NDArray[np.float64], code: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -204,9 +220,9 @@ def _chi_square(off: NDArray[np.float64], spread: NDArray[np.float64]) -> float:
 
 
 def _statistic(off: NDArray[np.float64], spread: NDArray[np.float64]) -> tuple[float, int]:
-    """off' spread^+ off and the rank of spread."""
-    solved, _, rank, _ = np.linalg.lstsq(spread, off, rcond=1e-12)
-    return float(off @ solved), int(rank)
+    """off' spread^+ off and the rank of spread, the last group left out: its count follows from the others'."""
+    solved, _, rank, _ = np.linalg.lstsq(spread[:-1, :-1], off[:-1], rcond=1e-12)
+    return float(off[:-1] @ solved), int(rank)
 
 
 def _p(chance: float) -> str:

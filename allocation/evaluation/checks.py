@@ -64,7 +64,8 @@ def check_arms(name: str, arms: Sequence[str], held_out: Campaign) -> None:
         )
     raise InputError(
         f"policy {name!r} was fitted on the arms {', '.join(arms)}; the held-out log has "
-        f"{', '.join(held_out.arms)}: the same arms in the same order are expected"
+        f"{', '.join(held_out.arms)}: the same arms in the same order are expected; read both logs with "
+        "the same arms=[...] (Campaign.from_frame)"
     )
 
 

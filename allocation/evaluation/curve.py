@@ -57,7 +57,8 @@ def curve_area(
     resampled together, and with a reference `difference` (of the areas) and `difference_support` likewise.
 
     Misleads where the last gain or spend is hardly above 0: the ratio `aucc` is then anything; where spend falls with
-    the budget its part is counted backwards. `aucc` is NaN for a log without cost.
+    the budget its part is counted backwards. `aucc` is NaN for a log without cost, and for a policy that treats
+    nobody. Raises InputError as `evaluate` does, and ProblemError for fewer than 2 budgets.
     """
     (name,) = check_estimators([estimator])
     check_fraction(level, "level", 0.95)

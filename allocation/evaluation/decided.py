@@ -111,6 +111,12 @@ def _decider(name: str, policy: Decider, held_out: Campaign, X: NDArray[np.float
     if isinstance(policy, np.ndarray | list | tuple) or hasattr(policy, "__array__"):
         fixed = Allocation(_array(name, policy))
         return lambda _: fixed
+    if isinstance(policy, type) or not callable(getattr(policy, "decide", None)):
+        what = policy.__name__ if isinstance(policy, type) else type(policy).__name__
+        raise InputError(
+            f"policy {name!r} is {'the class ' if isinstance(policy, type) else 'a '}{what}, which cannot decide; a "
+            "fitted policy, a Response or an array of arms is expected, such as TwoStage(learner).fit(train)"
+        )
     arms = getattr(policy, "arms_", None)
     if arms is None:
         raise InputError(

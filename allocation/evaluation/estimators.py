@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 ESTIMATORS = ("ipw", "sn", "dr", "switch", "clipped")
 WITH_MODEL = ("dr", "switch")
 TRIMMED = ("switch", "clipped")
+FEW = 30  # effectively matched users below which normal theory and resampling both fail
 
 
 def terms(
@@ -80,6 +81,19 @@ class Estimate:
     effective_size: float
     matched: int
     bias_bound: float = 0.0
+
+    def __str__(self) -> str:
+        if not self.matched:
+            return f"no estimate: none of {len(self.influence):,} users received what the policy would give"
+        low, high = self.interval()
+        text = f"{self.mean:.6g} a user (se {self.se():.2g}, 95% {low:.6g} to {high:.6g})"
+        text += f"; matched: {self.matched:,} of {len(self.influence):,}, effectively {self.effective_size:,.0f}"
+        if self.bias_bound:
+            text += f"; trimming may bias it by up to {self.bias_bound:.3g}"
+        return text + (f": below {FEW} no interval can be trusted" if self.effective_size < FEW else "")
+
+    def __repr__(self) -> str:
+        return f"Estimate({self})"
 
     def se(self, cluster: ArrayLike | None = None) -> float:
         """Closed-form standard error, sqrt(sum psi^2 / (n (n - 1))); added up within each of `cluster` (n,)."""

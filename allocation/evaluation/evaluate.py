@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,9 +48,8 @@ def evaluate(
 
     Parameters
     ----------
-    policies : by name: fitted policies; a `Response` for the held-out users in their order (row numbers of another log
-        cannot be told from theirs), which is solved at every budget; or arms
-        already decided, (n,) whole numbers.
+    policies : by name: fitted policies; a `Response` for the held-out users in their order, which is solved at every
+        budget (row numbers of another log cannot be told from theirs); or arms already decided, (n,) whole numbers.
     held_out : users that no policy was fitted on, with propensities.
     budgets : money for all held-out users together.
     reference : the policy that the others are compared with, or several names: then, at each budget and for each
@@ -94,6 +94,8 @@ def evaluate(
     if intervals not in INTERVALS:
         raise InputError(f"intervals is {intervals!r}.{nearest(str(intervals), INTERVALS)}")
     check_resamples(n_bootstrap)
+    if intervals == "bootstrap":
+        warn_of_few(n_bootstrap, level)
     check_held_out(held_out, allow_mismatch=allow_mismatch, train=train, cluster=cluster)
     check_reference(reference, check_names(policies))
     decided = decide_all(policies, held_out, budgets)
@@ -138,6 +140,16 @@ def check_resamples(n_bootstrap: int) -> None:
     """Refuse what is no whole number of at least 2."""
     if isinstance(n_bootstrap, bool) or not isinstance(n_bootstrap, int | np.integer) or n_bootstrap < 2:
         raise InputError(f"n_bootstrap is {n_bootstrap!r}; at least 2 resamples are expected, 1000 is usual")
+
+
+def warn_of_few(n_bootstrap: int, level: float) -> None:
+    """Warn where fewer than 5 resamples lie beyond both ends of the interval together: it is then too short."""
+    if n_bootstrap * (1 - level) < 5 - 1e-9:
+        warnings.warn(
+            f"{n_bootstrap:,} resamples are few for {100 * level:g}% intervals, which come out too short; 1000 are "
+            "usual, or intervals='influence' for closed-form ones",
+            stacklevel=3,
+        )
 
 
 def _with_control(decision: NDArray[Any], n_policies: int, n_budgets: int) -> NDArray[Any]:

@@ -12,12 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from allocation.evaluation.checks import check_held_out
 from allocation.evaluation.decided import Decided, Decider, decide_all
 from allocation.evaluation.designs import AB, BEST, between_policies, check_design
+from allocation.evaluation.estimators import FEW
 from allocation.evaluation.experiment_result import NextExperiment, Row, experiment_frame
 from allocation.evaluation.influence import standard_error
 from allocation.evaluation.nuisance import Outcomes, check_outcomes, fit_outcomes
 from allocation.evaluation.pair_variance import PairVariance, cluster_effect, means_variance, pair_variance
 from allocation.evaluation.power import factor, least_users
-from allocation.evaluation.support import FEW, lacking, support
+from allocation.evaluation.support import lacking, support
 from allocation.evaluation.support_by_arm import arm_support
 from uplift.campaign import Campaign
 from uplift.errors import InputError

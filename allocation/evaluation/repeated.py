@@ -66,6 +66,11 @@ def evaluate_splits(
         raise InputError(
             f"seed is {seed!r}; a whole number of at least 0 is expected, from which each split has its own"
         )
+    if not callable(build):
+        raise InputError(
+            f"build is a {type(build).__name__}; a function of a training campaign and a seed is expected, which "
+            "gives {name: fitted policy}: each split fits its own"
+        )
     if not np.iterable(budgets_per_user):
         raise ProblemError(f"budgets_per_user is {budgets_per_user!r}; a list is expected")
     per_user = check_budgets(budgets_per_user)

@@ -72,8 +72,9 @@ def stability(
     beside `by_chance` and `changed_treated`. An unstable arm need not cost value: between arms that are worth the
     same the choice is open, which `by_margin` shows.
 
-    Raises InputError for a policy that is not fitted, other arms, no users, budgets or refits that do not fit, and a
-    refit that the learner refuses (with its number); ProblemError for a budget that cannot be met.
+    Raises InputError for a `train` that is no campaign, a policy that is not fitted, other arms, no users, budgets or
+    refits that do not fit, and a refit that the learner refuses (with its number); ProblemError for a budget that
+    cannot be met.
     """
     _check(policy, train, refits, level)
     X = users.X if isinstance(users, Campaign) else np.asarray(users)
@@ -111,7 +112,12 @@ def stability(
     )
 
 
-def _check(policy: Any, train: Campaign, refits: int, level: float) -> None:
+def _check(policy: Any, train: Any, refits: int, level: float) -> None:
+    if not isinstance(train, Campaign):
+        raise InputError(
+            f"train is a {type(train).__name__}; a Campaign is expected: give the one that the policy was fitted on, "
+            "such as uplift.Campaign.from_frame(log, ...)"
+        )
     arms = getattr(policy, "arms_", None)
     if arms is None:
         raise InputError(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation.evaluation.estimators import effective_size
+from allocation.evaluation.estimators import FEW, effective_size
 from uplift.campaign import Campaign
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
-FEW = 30  # effectively matched users below which there is no estimate: normal theory and resampling both fail
 
 
 def match_weights(decision: NDArray[np.integer], campaign: Campaign) -> Array:

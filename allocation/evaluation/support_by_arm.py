@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from allocation.evaluation.checks import check_held_out
 from allocation.evaluation.decided import Decided
-from allocation.evaluation.support import FEW
+from allocation.evaluation.estimators import FEW
 from uplift.campaign import Campaign
 from uplift.errors import InputError
+from uplift.groups import label_codes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,8 @@ class ArmSupport(NamedTuple):
     """How much of a log speaks for the arms of one decision, (K+1,) each.
 
     decided : users decided for the arm. logged : users who received it. matched : both. effective_size :
-    (sum w)^2 / sum w^2 over the matched, w = 1 / p. more_logged : further logged users of the arm that are needed.
+    (sum w)^2 / sum w^2 over the matched, w = 1 / p, or over the sums of w in each cluster. more_logged : further
+    logged users of the arm that are needed.
     """
 
     decided: Integers
@@ -35,25 +37,37 @@ class ArmSupport(NamedTuple):
 
 
 def arm_support(
-    decision: NDArray[np.integer], treatment: Integers, propensity: Array, *, needed: float = FEW
+    decision: NDArray[np.integer],
+    treatment: Integers,
+    propensity: Array,
+    *,
+    needed: float = FEW,
+    cluster: Integers | None = None,
 ) -> ArmSupport:
     """The support of a decision (n,), arm by arm, in a log with propensities (n, K+1).
 
     Of the users who will be logged with arm j, the share that adds to its effective size is expected to be
 
-        r_j = N_j^2 / (sum_{i: z_i = j} 1 / p_ij  *  sum_i p_ij),      N_j = #{i: z_i = j},
+        r_j = N_j^2 / (sum_{i: z_i = j} c_i / p_ij  *  sum_i p_ij),      N_j = #{i: z_i = j},
 
-    which is N_j / n where everybody has the same chances, so that (needed - effective size) / r_j more are needed,
-    rounded up; none for an arm of nobody. Derived here from E sum w = N_j and E sum w^2 = sum 1 / p as the ratio of
-    expectations: about half of the new logs of that size fall short, fewer where the chances differ strongly.
+    with c_i users in i's cluster who are decided alike (1 without clusters), which is N_j / n where everybody has the
+    same chances and is alone, so that (needed - effective size) / r_j more are needed, rounded up; none for an arm of
+    nobody. `cluster` (n,) are whole numbers from 0, alike for users who got their arm together. Derived here from
+    E sum w = N_j and E sum w^2 = sum c / p, w summed in each cluster, as the ratio of expectations: about half of the
+    new logs of that size fall short, fewer where the chances differ strongly.
     """
-    K1 = propensity.shape[1]
-    rows, match = np.arange(len(treatment)), decision == treatment
+    n, K1 = propensity.shape
+    rows, match = np.arange(n), decision == treatment
+    group = rows if cluster is None else cluster
     w = 1 / propensity[rows, treatment]
     decided = np.bincount(decision, minlength=K1)
-    first, second = (np.bincount(treatment[match], v[match], minlength=K1) for v in (w, w**2))
+    cells = (int(group.max(initial=-1)) + 1) * K1  # one a cluster and arm
+    summed = np.bincount((group * K1 + treatment)[match], w[match], minlength=cells).reshape(-1, K1)
+    first, second = summed.sum(axis=0), (summed**2).sum(axis=0)
     effective = np.divide(first**2, second, where=second > 0, out=np.zeros(K1))
-    spread = np.bincount(decision, 1 / propensity[rows, decision], minlength=K1) * propensity.sum(axis=0)
+    own = group * K1 + decision
+    alike = np.bincount(own, minlength=cells)[own]
+    spread = np.bincount(decision, alike / propensity[rows, decision], minlength=K1) * propensity.sum(axis=0)
     rate = np.divide(decided.astype(np.float64) ** 2, spread, where=decided > 0, out=np.ones(K1))
     missing = np.where(decided > 0, np.maximum(needed - effective, 0.0), 0.0)
     return ArmSupport(
@@ -65,30 +79,36 @@ def arm_support(
     )
 
 
-def support_by_arm(decided: Decided, held_out: Campaign, *, needed: float = FEW) -> pd.DataFrame:
+def support_by_arm(
+    decided: Decided, held_out: Campaign, *, needed: float = FEW, cluster: ArrayLike | None = None
+) -> pd.DataFrame:
     """Where support lacks: a row a policy, budget and arm.
 
     `policy`, `budget`, `arm`, `decided` (users decided for the arm), `logged` (held-out users who received it),
     `matched` (both), `effective_size` (of the matched, users), `more_logged` (how many more users must be logged with
     the arm, drawn as in this log, until the effective users `needed` are expected; 0 where none are lacking),
     `needed` (30 as in `evaluate`, where all arms of a policy together must reach it). See `arm_support`.
+    cluster : (users of `held_out`,) labels of users who got their arm together, such as households; sizes and what is
+    `needed` are then clusters, `more_logged` remains users.
 
-    Raises InputError for a log without propensity and decisions that are not for its users.
+    Warns where the arms' shares contradict the propensities.
+    Raises InputError for a log without propensity, decisions that are not for its users, and labels that do not fit.
     """
     import pandas as pd
 
-    check_held_out(held_out, allow_mismatch=True)
+    check_held_out(held_out, allow_mismatch=True, cluster=cluster)
     assert held_out.propensity is not None
     if decided.decision.shape[1] != len(held_out):
         raise InputError(
             f"the decisions are for {decided.decision.shape[1]:,} users and the log has {len(held_out):,}; decide "
             "for the users of this log: decide_all(policies, held_out, budgets)"
         )
+    code = None if cluster is None else label_codes(cluster, len(held_out), "cluster")[1]
     frames = []
     for budget in decided.budgets:
         for name in decided.names:
             decision = decided.decision[decided.cell(name, budget)]
-            found = arm_support(decision, held_out.treatment, held_out.propensity, needed=needed)
+            found = arm_support(decision, held_out.treatment, held_out.propensity, needed=needed, cluster=code)
             cells = {"policy": name, "budget": budget, "arm": held_out.arms, **found._asdict(), "needed": needed}
             frames.append(pd.DataFrame(cells))
     return pd.concat(frames, ignore_index=True)

@@ -26,7 +26,7 @@ from statistics import NormalDist
 import numpy as np
 
 from allocation.evaluation.estimators import ESTIMATORS, Estimate, off_policy
-from allocation.evaluation.support import FEW
+from allocation.evaluation.estimators import FEW
 from uplift import datasets
 from uplift.causal import assign_folds
 from uplift.datasets import BanditLog

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -167,3 +168,12 @@ def test_predictions_must_be_of_these_users():
 def test_options_are_refused_with_the_mend(options, message):
     with pytest.raises(InputError, match=message):
         evaluate({"mix": MIX}, HELD_OUT, **(QUICK | options))
+
+
+def test_few_resamples_are_warned_of():
+    with pytest.warns(UserWarning, match=r"10 resamples are few for 95% intervals.* intervals='influence'"):
+        evaluate({"mix": MIX}, HELD_OUT, **QUICK)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluate({"mix": MIX}, HELD_OUT, **(QUICK | {"n_bootstrap": 100}))
+        evaluate({"mix": MIX}, HELD_OUT, intervals="influence", **QUICK)

@@ -190,3 +190,15 @@ def test_effective_size_counts_equal_weights_once_each():
 def test_refused_with_the_mend(given, message):
     with pytest.raises(InputError, match=message):
         off_policy(**({"amount": [1.0, 2.0], "weight": [2.0, 2.0]} | given))
+
+
+def test_an_estimate_prints_itself_with_its_uncertainty():
+    """100 users at weight 2, values 0 and 1 in turn: 1 a user, se 2 x .5 / (99)^.5 = .1005; one match is too few."""
+    text = str(off_policy(np.tile([0.0, 1.0], 50), np.full(100, 2.0)))
+    assert text == "1 a user (se 0.1, 95% 0.803016 to 1.19698); matched: 100 of 100, effectively 100"
+    few = str(off_policy(np.ones(100), np.r_[2.0, np.zeros(99)], estimator="clipped", largest_weight=1.0))
+    assert "matched: 1 of 100, effectively 1;" in few
+    assert "trimming may bias it by up to 0.99" in few
+    assert few.endswith(": below 30 no interval can be trusted")
+    none = str(off_policy([1.0, 2.0], [0.0, 0.0]))
+    assert none == "no estimate: none of 2 users received what the policy would give"

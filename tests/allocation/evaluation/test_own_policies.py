@@ -130,6 +130,12 @@ def test_names_that_are_no_text():
 @pytest.mark.parametrize(
     ("policies", "options", "message"),
     [
+        (
+            {"m": SLearner().fit(TRAIN.X, TRAIN.value, treatment=TRAIN.treatment)},
+            {},
+            r"'m' is a SLearner, which cannot",
+        ),
+        ({"m": TopUsers}, {}, r"'m' is the class TopUsers, which cannot decide; a fitted policy"),
         ({"m": [[1, 2], [1]]}, {}, r"policy 'm' decided in rows of several lengths"),
         (None, {}, r"no policy to evaluate; give \{name: fitted policy\}"),
         ({"m": np.zeros(1, dtype=int)}, {"estimators": None}, r"estimators is None; a list of ipw, sn"),

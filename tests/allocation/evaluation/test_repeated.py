@@ -116,6 +116,7 @@ def test_clusters_of_unequal_size_are_scaled_to_the_first_split():
     ("options", "error", "message"),
     [
         ({"reference": "zzz"}, InputError, "reference 'zzz' is none of the policies"),
+        ({"build": {"mix": 1}}, InputError, "build is a dict; a function of a training campaign and a seed"),
         ({"budgets_per_user": [-1.0]}, ProblemError, "budget is -1"),
         ({"budgets_per_user": [None]}, ProblemError, "budgets must be finite numbers"),
         ({"largest_weight": "x"}, InputError, "largest_weight is 'x'"),
@@ -129,6 +130,7 @@ def test_mistakes_are_told_before_much_is_fitted(options, error, message):
         fitted.append(seed)
         return {"mix": BestMix(seed).fit(train)}
 
+    arguments = {"build": _slow, "budgets_per_user": [0.5], "estimators": ["sn"]} | options
     with pytest.raises(error, match=message):
-        evaluate_splits(_slow, LOG, **({"budgets_per_user": [0.5], "estimators": ["sn"]} | options))
+        evaluate_splits(campaign=LOG, **arguments)
     assert len(fitted) <= (1 if "reference" in options else 0)

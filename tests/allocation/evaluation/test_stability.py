@@ -6,6 +6,7 @@ import math
 from itertools import islice
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import norm
 from sklearn.frozen import FrozenEstimator
@@ -321,6 +322,10 @@ def test_refusals():
     X = np.zeros((5, 1), np.float32)
     with pytest.raises(InputError, match=r"BestMix is not fitted; call \.fit\(train\) first"):
         stability(BestMix(), train, X, [5.0])
+    with pytest.raises(InputError, match=r"train is a DataFrame; a Campaign is expected.*the policy was fitted on"):
+        stability(policy, pd.DataFrame({"x": [1.0]}), X, [5.0])
+    with pytest.raises(InputError, match=r"train is a ndarray; a Campaign is expected"):
+        stability(policy, train.X, X, [5.0])
     other = Campaign(
         train.X, train.treatment, train.value, train.cost, None, ("none", "sms", "call"), train.user_id, ("x",)
     )

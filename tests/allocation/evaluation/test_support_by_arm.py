@@ -86,6 +86,56 @@ def test_logs_of_the_size_asked_for_reach_the_support():
     assert np.mean(sizes) == pytest.approx(30, rel=0.05)
 
 
+def test_clusters_are_counted_in_a_loop():
+    """300 users in 80 clusters of several sizes: weights are summed in each cluster first, matches are of users."""
+    held_out, rng = log(300), np.random.default_rng(5)
+    z, labels = rng.integers(0, 3, 300), rng.integers(0, 80, 300)
+    table = support_by_arm(decided(z, names=("one",), budgets=(5.0,)), held_out, cluster=[f"h{g}" for g in labels])
+    for j in range(3):
+        sums = {}
+        for i in range(300):
+            if z[i] == j == held_out.treatment[i]:
+                sums[labels[i]] = sums.get(labels[i], 0) + 1 / held_out.propensity[i, j]
+        effective = sum(sums.values()) ** 2 / sum(v * v for v in sums.values())
+        assert table.effective_size[j] == pytest.approx(effective)
+        assert table.matched[j] == np.sum((z == j) & (held_out.treatment == j)) > effective
+
+
+def test_one_user_a_cluster_changes_nothing():
+    held_out, z = log(100), np.arange(100) % 3
+    one = decided(z, names=("one",), budgets=(5.0,))
+    alone, each = support_by_arm(one, held_out), support_by_arm(one, held_out, cluster=np.arange(100)[::-1])
+    np.testing.assert_allclose(each.effective_size, alone.effective_size, rtol=1e-12)
+    assert (each.drop(columns="effective_size") == alone.drop(columns="effective_size")).all(axis=None)
+
+
+def test_more_logged_users_of_clusters_by_hand():
+    """25 households of 4 with the same chances. 5 households are decided for arm 1, one of them got it: 1 effective
+    cluster, 29 are lacking. One in five households of the arm matches, so that 29 x 5 households of 4 are needed."""
+    cluster = np.repeat(np.arange(25), 4)
+    decision, treatment = (cluster < 5).astype(int), ((cluster == 0) | (cluster > 20)).astype(int)
+    found = arm_support(decision, treatment, np.full((100, 2), 0.5), cluster=cluster)
+    assert found.matched[1] == 4
+    assert found.effective_size[1] == pytest.approx(1)
+    assert found.more_logged[1] == 29 * 5 * 4
+
+
+def test_a_log_drawn_by_household_is_no_contradiction():
+    """10 households of 100, 8 of them in arm 1: impossible user by user, and nothing unusual of 10 households."""
+    cluster = np.repeat(np.arange(10), 100)
+    treatment = (cluster < 8).astype(int)
+    held_out = Campaign(
+        np.zeros((1000, 1), np.float32), treatment, np.zeros(1000), None, np.full((1000, 2), 0.5), ARMS[:2],
+        np.arange(1000), ("x",),
+    )  # fmt: skip
+    everybody = decided(np.ones(1000, int), names=("one",), budgets=(1.0,))
+    with pytest.warns(UserWarning, match="contradict the log.*or give cluster="):
+        support_by_arm(everybody, held_out)
+    assert support_by_arm(everybody, held_out, cluster=cluster).effective_size[1] == pytest.approx(8)
+    with pytest.raises(InputError, match=r"cluster has shape \(3,\) for 1,000 users"):
+        support_by_arm(everybody, held_out, cluster=[1, 2, 3])
+
+
 def test_refusals():
     held_out = log(50, p=np.full(3, 1 / 3))
     with pytest.raises(InputError, match="the decisions are for 40 users and the log has 50; decide for the users"):
