@@ -19,6 +19,7 @@ from allocation.evaluation.stability_result import Stability
 from allocation.policies.base import Policy
 from uplift.campaign import Campaign
 from uplift.errors import InputError, check_fraction
+from uplift.seen import Seen
 
 Array = NDArray[np.float64]
 KINDS = {"half": "half of the log", "bootstrap": "bootstrap resample"}
@@ -127,6 +128,13 @@ def _check(policy: Any, train: Any, refits: int, level: float) -> None:
         raise InputError(
             f"the policy was fitted on the arms {', '.join(arms)}; train has {', '.join(train.arms)}: give the log "
             "that it was fitted on"
+        )
+    learned = getattr(policy, "users_", None)
+    strangers = int((~learned.among(train)).sum()) if isinstance(learned, Seen) else 0
+    if strangers:
+        raise InputError(
+            f"{strangers:,} of {len(train):,} users of train did not train the policy; give the log that it was "
+            "fitted on"
         )
     if not isinstance(refits, int | np.integer) or isinstance(refits, bool) or refits < 2:
         raise InputError(f"refits is {refits!r}; a whole number of at least 2 is expected, 20 is usual")

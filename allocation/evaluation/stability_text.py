@@ -22,7 +22,7 @@ def stability_text(
     lines = [
         wrapped(
             f"Decision stability: {counted(int(first.refits), 'refit')} on {KINDS[resample]}, deciding for the same "
-            f"{counted(int(first.users), 'user')}; ranges hold {100 * level:g}% of the refits."
+            f"{counted(int(first.users), 'user')}; {_ranges(int(first.refits), level)}."
         )
     ]
     for k in range(len(frame)):
@@ -42,6 +42,16 @@ def stability_text(
         lines.append(wrapped(f"No margins: {margin_note}."))
     lines.append(wrapped("New logs are likely to differ more than these resamples of one log do."))
     return "\n".join(lines)
+
+
+def _ranges(refits: int, level: float) -> str:
+    """What the ranges hold: with so few refits that no whole one lies beyond an end, all of them."""
+    few = refits * (1 - level) / 2 < 1
+    return (
+        "ranges go about from the lowest to the highest refit"
+        if few
+        else f"ranges hold {100 * level:g}% of the refits"
+    )
 
 
 def _at_budget(row: Any) -> str:

@@ -80,8 +80,8 @@ def lacking(matched: int, effective: float, users: int, unit: str = "users") -> 
         return f"none of {users:,} users received the arm decided for them"
     if effective >= FEW:
         return ""
-    size = f" and count as {effective:,.0f} {unit}" if _counts_less(matched, effective, unit) else ""
-    return f"{matched:,} of {users:,} users match{size}; {FEW} are needed"
+    size = _size(matched, effective, unit)
+    return f"{matched:,} of {users:,} users match{f' and {size}' if size else ''}; {FEW} are needed"
 
 
 def not_apart(matched: int, effective: float, unit: str = "users") -> str:
@@ -90,9 +90,12 @@ def not_apart(matched: int, effective: float, unit: str = "users") -> str:
         return ""
     if matched < 2:
         return f"{'no' if matched == 0 else '1'} matched user tells the two apart; {FEW} are needed"
-    size = f", who count as {effective:,.0f} {unit}," if _counts_less(matched, effective, unit) else ""
-    return f"{matched:,} matched users{size} tell the two apart; {FEW} are needed"
+    size = _size(matched, effective, unit)
+    return f"{matched:,} matched users{f', who {size},' if size else ''} tell the two apart; {FEW} are needed"
 
 
-def _counts_less(matched: int, effective: float, unit: str) -> bool:
-    return round(effective) < matched or unit != "users"
+def _size(matched: int, effective: float, unit: str) -> str:
+    """The effective size in words where it says more than the number of matched users."""
+    if unit == "users" and round(effective) >= matched:
+        return ""
+    return f"count as {effective:,.0f}" + ("" if unit == "users" else f" {unit}")

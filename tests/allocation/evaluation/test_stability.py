@@ -366,3 +366,10 @@ def test_what_a_learner_refuses_is_said_with_the_refit():
         match=r"refit 1 of 20, on a half of the log of 32 users: the smallest arm has 2 .*resample='bootstrap' keeps",
     ):
         stability(policy, train, train, [5.0])
+
+
+def test_another_log_than_the_policy_s_own_is_refused():
+    log = synthetic.simulate(400, seed=0).campaign
+    train, other = log.split(0.5, seed=0)
+    with pytest.raises(InputError, match=r"201 of 201 users of train did not train the policy; give the log"):
+        stability(BestMix().fit(train), other, train, [10.0], refits=2)

@@ -93,9 +93,9 @@ def test_where_there_is_support_the_interval_covers():
 def test_the_words():
     assert lacking(0, 0.0, 50) == "none of 50 users received the arm decided for them"
     assert lacking(12, 12.2, 400) == "12 of 400 users match; 30 are needed"
-    assert lacking(981, 4.1, 2_000) == "981 of 2,000 users match and count as 4 users; 30 are needed"
+    assert lacking(981, 4.1, 2_000) == "981 of 2,000 users match and count as 4; 30 are needed"
     assert lacking(31, 30.0, 400) == ""
     assert not_apart(0, 0.0) == "no matched user tells the two apart; 30 are needed"
     assert not_apart(1, 1.0) == "1 matched user tells the two apart; 30 are needed"
-    assert not_apart(16, 15.2) == "16 matched users, who count as 15 users, tell the two apart; 30 are needed"
+    assert not_apart(16, 15.2) == "16 matched users, who count as 15, tell the two apart; 30 are needed"
     assert not_apart(40, 40.0) == ""
