@@ -14,13 +14,14 @@ Codes = NDArray[np.int64]
 
 def match_weights(decision: NDArray[np.integer], campaign: Campaign) -> Array:
     """w_i = 1[t_i = z_i] / p_{i, t_i}: 0 where the log shows another arm than decided; (..., n) as the decision."""
-    return np.where(decision == campaign.treatment, inverse_chances(campaign.treatment, campaign), 0.0)
+    rows = np.arange(len(campaign))
+    return np.where(decision == campaign.treatment, _inverse(campaign, rows, campaign.treatment), 0.0)
 
 
-def inverse_chances(arm: NDArray[np.integer], campaign: Campaign) -> Array:
-    """1 / p_{i, arm_i}, (n,)."""
+def _inverse(campaign: Campaign, rows: NDArray[np.int64], arm: NDArray[np.integer]) -> Array:
+    """1 / p_{i, arm} of these users, (rows,)."""
     assert campaign.propensity is not None
-    return np.asarray(1 / campaign.propensity[np.arange(len(campaign)), arm])
+    return np.asarray(1 / campaign.propensity[rows, arm])
 
 
 def support(decision: NDArray[np.integer], campaign: Campaign, cluster: Codes | None = None) -> tuple[int, float]:
@@ -31,9 +32,8 @@ def support(decision: NDArray[np.integer], campaign: Campaign, cluster: Codes | 
     where some of them match: without any, the others' equal weights would look like plenty.
     """
     weight = match_weights(decision, campaign)
-    return int((weight > 0).sum()), _smaller(
-        weight, inverse_chances(decision, campaign), 1.0, campaign.treatment, cluster
-    )
+    inverse = _inverse(campaign, np.arange(len(campaign)), decision)
+    return int((weight > 0).sum()), _smaller(weight, inverse, 1.0, campaign.treatment, cluster)
 
 
 def apart(
@@ -47,11 +47,14 @@ def apart(
     differ = np.flatnonzero(one != other)
     if not len(differ):
         return 0, 0.0
-    few = campaign.take(differ)
-    weight = np.abs(match_weights(one[differ], few) - match_weights(other[differ], few))
-    inverse = inverse_chances(one[differ], few) + inverse_chances(other[differ], few)
+    received = campaign.treatment[differ]
+    inverse, weight = np.zeros(len(differ)), np.zeros(len(differ))
+    for decision in (one[differ], other[differ]):
+        chances = _inverse(campaign, differ, decision)
+        inverse += chances
+        weight += np.where(decision == received, chances, 0.0)  # one of the two is 0: that of the difference's size
     group = None if cluster is None else np.unique(cluster[differ], return_inverse=True)[1]
-    return int((weight > 0).sum()), _smaller(weight, inverse, 2.0, few.treatment, group)
+    return int((weight > 0).sum()), _smaller(weight, inverse, 2.0, received, group)
 
 
 def _smaller(
