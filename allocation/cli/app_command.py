@@ -13,8 +13,10 @@ from allocation.cli.plumbing import one_message
 
 
 def show_app(
-    run: Annotated[Path, typer.Argument(help="Folder that `earmark demo` wrote.")] = Path("earmark-demo"),
-    port: Annotated[int, typer.Option(help="Port on this machine to listen at.")] = 8501,
+    run: Annotated[Path, typer.Argument(help="Folder that `earmark demo` wrote.", metavar="FOLDER")] = Path(
+        "earmark-demo"
+    ),
+    port: Annotated[int, typer.Option(help="Port on this machine to listen at.", metavar="NUMBER")] = 8501,
 ) -> None:
     """Show a run as a page: open the printed address in a browser. Serves this machine only, sends no telemetry."""
     from importlib.util import find_spec

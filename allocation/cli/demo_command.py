@@ -35,13 +35,14 @@ def demo(
         typer.Option(
             help="Money per user at which decisions are written (50,000 for 40,000 users is 1.25). The curve "
             "has 1/4, 1/2, 1, 1.5 and 2 times what it holds above the cost of control. [default: set by the data; "
-            "for your own log half-way from control to the dearest arm for everybody]"
+            "for your own log half-way from control to the dearest arm for everybody]",
+            metavar="NUMBER",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for decisions.parquet, manifest.json, report.html.")] = Path(
-        "earmark-demo"
-    ),
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same decisions, byte for byte.")] = 0,
+    out: Annotated[
+        Path, typer.Option(help="Folder for decisions.parquet, manifest.json, report.html.", metavar="FOLDER")
+    ] = Path("earmark-demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same decisions, byte for byte.", metavar="NUMBER")] = 0,
     json: Json = False,
     treatment: Treatment = None,
     value: Value = None,
@@ -52,7 +53,8 @@ def demo(
         str | None,
         typer.Option(
             help="Own log: arm=probability,arm=probability (or columns instead of numbers). Left out: the shares of "
-            "the arms in the log, right only if every user had the same chances."
+            "the arms in the log, right only if every user had the same chances.",
+            metavar="PAIRS",
         ),
     ] = None,
     user_id: UserId = None,

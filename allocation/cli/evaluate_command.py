@@ -31,14 +31,16 @@ def evaluate(
         typer.Option(
             help="Policies to fit, with commas between: nobody, single (best single arm), mix (best mix of arms), "
             "random, outcome (outcome targeting), s, t, x, dr, forest, neural (two-stage with that learner). "
-            "[default: nobody,single,mix,random,outcome,s,t,dr; none where files of policies are given]"
+            "[default: nobody,single,mix,random,outcome,s,t,dr; none where files of policies are given]",
+            metavar="NAMES",
         ),
     ] = None,
     decisions: Annotated[
         list[str] | None,
         typer.Option(
             help="A policy that somebody else made: .parquet or .csv with user_id and arm for every user verified "
-            "on. May be given several times.",
+            "on, and expected_value and expected_cost where it promises any. The budget is not looked at. May be "
+            "given several times.",
             metavar="NAME=FILE",
         ),
     ] = None,
@@ -53,8 +55,9 @@ def evaluate(
     budgets_per_user: Annotated[
         str | None,
         typer.Option(
-            help="Money per user, with commas between. [default: 1/4, 1/2, 1, 1.5 and 2 times a budget set by the "
-            "data, half-way from control to the dearest arm for your own log]"
+            help="Money per user, no totals, with commas between. [default: 1/4, 1/2, 1, 1.5 and 2 times a budget "
+            "set by the data, half-way from control to the dearest arm for your own log]",
+            metavar="NUMBERS",
         ),
     ] = None,
     splits: Annotated[
@@ -63,25 +66,35 @@ def evaluate(
             min=1,
             help="How often to split the users at random into a half to fit on and a half to verify on; above 1 the "
             "figures are averages over the splits.",
+            metavar="NUMBER",
         ),
     ] = 1,
     estimator: Annotated[
         str,
-        typer.Option(help="The estimator that is shown, of ipw, sn, dr, switch, clipped; all of them are written."),
+        typer.Option(
+            help="The estimator that is shown, of ipw, sn, dr, switch, clipped; all of them are written.",
+            metavar="NAME",
+        ),
     ] = "dr",
     reference: Annotated[
         str | None,
         typer.Option(
             help="The policy that the others are compared with. [default: at each budget the rule of thumb of "
-            "highest verified value: nobody, single, mix, random or outcome]"
+            "highest verified value: nobody, single, mix, random or outcome; without any the first policy]",
+            metavar="NAME",
         ),
     ] = None,
-    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
-    bootstrap: Annotated[int, typer.Option(help="Resamples of users behind the intervals of a single split.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same figures, byte for byte.")] = 0,
+    level: Annotated[float, typer.Option(help="Of the intervals.", metavar="NUMBER")] = 0.95,
+    bootstrap: Annotated[
+        int, typer.Option(help="Resamples of users behind the intervals of a single split.", metavar="NUMBER")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same figures, byte for byte.", metavar="NUMBER")] = 0,
     users: Users = None,
     out: Annotated[
-        Path, typer.Option(help="Folder for evaluation.parquet and .csv, charts/, report.html, manifest.json.")
+        Path,
+        typer.Option(
+            help="Folder for evaluation.parquet and .csv, charts/, report.html, manifest.json.", metavar="FOLDER"
+        ),
     ] = Path("earmark-evaluation"),
     json: Json = False,
     allow_mismatch: Annotated[
@@ -101,7 +114,8 @@ def evaluate(
         str | None,
         typer.Option(
             help="Own log: arm=probability,arm=probability (or columns instead of numbers), or 'arm shares' for a "
-            "log in which every user had the same chances. Without it nothing can be verified."
+            "log in which every user had the same chances. Without it nothing can be verified.",
+            metavar="PAIRS",
         ),
     ] = None,
     user_id: UserId = None,
@@ -109,7 +123,8 @@ def evaluate(
         str | None,
         typer.Option(
             help="Own log: column of each user's group, such as a household, where users of a group may be alike or "
-            "were assigned together; intervals then count groups."
+            "were assigned together; intervals then count groups.",
+            metavar="COLUMN",
         ),
     ] = None,
     value_name: ValueName = None,

@@ -17,25 +17,36 @@ Data = Annotated[
 Users = Annotated[
     int | None,
     typer.Option(
-        help="Use a random sample of this many users [default: all]; for simulated: how many to make [20,000]."
+        help="Use a random sample of this many users [default: all]; for simulated: how many to make [20,000].",
+        metavar="NUMBER",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the manifest as JSON instead of the table.")]
-Treatment = Annotated[str | None, typer.Option(help="Own log: column of the arm each user received.")]
-Value = Annotated[str | None, typer.Option(help="Own log: column of the outcome.")]
+Treatment = Annotated[
+    str | None, typer.Option(help="Own log: column of the arm each user received.", metavar="COLUMN")
+]
+Value = Annotated[str | None, typer.Option(help="Own log: column of the outcome.", metavar="COLUMN")]
 Features = Annotated[
-    str | None, typer.Option(help="Own log: columns of numbers known before the campaign, with commas between.")
+    str | None,
+    typer.Option(
+        help="Own log: columns of numbers known before the campaign, with commas between.", metavar="COLUMNS"
+    ),
 ]
 Cost = Annotated[
     str | None,
     typer.Option(
-        help="Own log: column of the money spent, or arm=cost,arm=cost for every arm (quote names with spaces)."
+        help="Own log: column of the money spent, or arm=cost,arm=cost for every arm (quote names with spaces).",
+        metavar="COLUMN|PAIRS",
     ),
 ]
-Control = Annotated[str | None, typer.Option(help="Own log: the arm that means no treatment. [default: none]")]
-UserId = Annotated[str | None, typer.Option(help="Own log: column of unique user ids.")]
-ValueName = Annotated[str | None, typer.Option(help="Own log: what one unit of value is, such as 'revenue in EUR'.")]
-Currency = Annotated[str | None, typer.Option(help="Own log: what money is in, such as EUR.")]
+Control = Annotated[
+    str | None, typer.Option(help="Own log: the arm that means no treatment. [default: none]", metavar="ARM")
+]
+UserId = Annotated[str | None, typer.Option(help="Own log: column of unique user ids.", metavar="COLUMN")]
+ValueName = Annotated[
+    str | None, typer.Option(help="Own log: what one unit of value is, such as 'revenue in EUR'.", metavar="TEXT")
+]
+Currency = Annotated[str | None, typer.Option(help="Own log: what money is in, such as EUR.", metavar="TEXT")]
 
 
 def roles_of(given: dict[str, str | None]) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def difference(page: Page) -> alt.ConcatChart:
     real = (frame["policy"] != frame["reference"]) & ~frame["same_decision"].astype(bool)
     compared = [policy for policy in page.policies if (real & (frame["policy"] == policy)).any()]
     subtitle = [
-        f"bar: {page.level} interval of one budget; shaded: the band that holds at all budgets of the policy at once",
+        f"bar: {page.level} interval of one budget; shaded: band that holds at all budgets of that one policy",
+        "better and worse are said after adjusting for all comparisons, of every policy at every budget",
         "every panel has a scale of its own; no bar: the reference itself, or the same decisions",
     ]
     out = [policy for policy in page.policies if policy not in compared]
@@ -113,7 +114,7 @@ def spend(page: Page) -> alt.ConcatChart:
         rows = page.rows(policy, "spend")
         return [*band(page, rows, "spend", scale), equal, line(page, rows, "spend", scale)]
 
-    subtitle = [f"band: {page.level} interval; dashed: spend equals the budget, above it the policy overspends"]
+    subtitle = [f"band: {page.level} interval; dashed: spend equals the budget, above it more is spent"]
     money = f" ({page.currency})" if page.currency else ""
     return _grid(page, f"Verified spend per user{money}", subtitle, page.policies, _panel)
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,7 @@ from allocation.jobs.policies_filed import Filed, read_filed, take
 from allocation.jobs.policies_named import fit_named
 from allocation.jobs.source import Source, load
 from allocation.jobs.summary import per_user
+from allocation.policies.base import Policy
 from uplift.campaign import Campaign
 
 HELD_OUT_SHARE = 0.5
@@ -87,7 +88,9 @@ def run_evaluation(plan: EvaluationPlan, progress: Callable[[str], None] = lambd
             "here; if so, it looks better than it is."
         )
     said = [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
-    said = [text for text in said if not text.startswith(CONTRADICTION)]  # told above, of the whole log
+    # Told above: of the whole log, and that decisions from a file do not look at the budget.
+    known = (CONTRADICTION, *(f"policy {name!r} promises to spend" for name in plan.decisions))
+    said = [text for text in said if not text.startswith(known)]
     users = int(frame["users"].iloc[0])
     return EvaluationResult(
         plan=plan,
@@ -116,7 +119,7 @@ class _Task:
     def one_split(self) -> pd.DataFrame:
         """The frame of one split, or of the whole log where nothing is fitted."""
         held_out, cluster, filed = self.source.campaign, self.source.cluster, self.filed
-        policies: dict[str, Decider] = {}
+        policies: dict[str, Policy] = {}
         if self.asked:
             first, rows = held_out.split_rows(1 - HELD_OUT_SHARE, self.plan.seed, cluster=cluster)
             train, held_out = held_out.take(first), held_out.take(rows)
@@ -124,7 +127,7 @@ class _Task:
             filed, cluster = take(filed, rows), None if cluster is None else cluster[rows]
         self._verifying(len(held_out))
         return evaluate(
-            policies | filed,
+            _deciders(policies, filed),
             held_out,
             budgets=[budget * len(held_out) for budget in self.budgets],
             n_bootstrap=self.plan.n_bootstrap,
@@ -141,7 +144,7 @@ class _Task:
             policies = fit_named(self.asked, train, seed, lambda step: self.progress(split + step))
             rows = self._rows_without(train)
             self._verifying(len(rows), split)
-            return policies | take(self.filed, rows)
+            return _deciders(policies, take(self.filed, rows))
 
         return evaluate_splits(
             _build,
@@ -169,3 +172,8 @@ class _Task:
     def _verifying(self, users: int, split: str = "") -> None:
         times = "1 budget" if len(self.budgets) == 1 else f"{len(self.budgets)} budgets"
         self.progress(f"{split}deciding for {users:,} held-out users at {times}, and verifying")
+
+
+def _deciders(fitted: Mapping[str, Policy], filed: Mapping[str, Filed]) -> dict[str, Decider]:
+    # The type asks for `fit`, which is never called on what comes from a file.
+    return cast(dict[str, Decider], {**fitted, **filed})

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from allocation.engine.money import amount_text
-from allocation.engine.problem import ProblemError, check_budget
+from allocation.engine.problem import ProblemError
 from allocation.evaluation.estimators import check_estimators
 from allocation.jobs.demo import budget_grid, default_budget
+from allocation.jobs.numbers import decimals, number
 from allocation.jobs.policies_filed import Filed
 from allocation.jobs.policies_named import NAMES, RULES, USUAL, check_names
 from allocation.jobs.source import Source
 from allocation.policies.base import ArmMeans
 from uplift.errors import InputError, check_fraction, nearest
 from uplift.propensity import share_mismatch
+
+ROUNDING = 1e-9  # share by which a mean cost may fall short of the budget that equals it
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +109,39 @@ def budgets_of(plan: EvaluationPlan, source: Source, fixed: bool) -> tuple[tuple
             note = f"No budget was given: {stands} a user stands for one. Decisions from files do not depend on it."
             return (own,), [note]
         return tuple(budget_grid(control, own)), []
-    checked = {check_budget(budget) for budget in plan.budgets_per_user}
-    if not checked or None in checked:
-        raise ProblemError("the budgets per user must be finite amounts of money, at least one")
-    budgets = tuple(sorted(float(budget) for budget in checked if budget is not None))
+    budgets = _distinct(plan.budgets_per_user)
     if budgets[0] < control and not fixed:
         raise ProblemError(
             f"the budget of {amount_text(budgets[0])} a user cannot be met: control alone costs "
             f"{amount_text(control)} a user; give at least that"
         )
-    return budgets, []
+    return budgets, [*_of_decisions(plan, budgets), *_beyond(budgets, source, float(means.cost.max()))]
+
+
+def _distinct(given: Sequence[float]) -> tuple[float, ...]:
+    for budget in given:
+        if math.isnan(budget) or budget < 0:
+            raise ProblemError(f"budget is {budget:g}; budgets per user are 0 or more, in the unit of cost")
+    if not given or any(math.isinf(budget) for budget in given):
+        raise ProblemError("the budgets per user must be finite amounts of money, at least one")
+    return tuple(sorted({float(budget) for budget in given}))
+
+
+def _of_decisions(plan: EvaluationPlan, budgets: Sequence[float]) -> list[str]:
+    if not plan.decisions or len(budgets) < 2:
+        return []
+    names = ", ".join(plan.decisions)
+    return [f"{names}: decisions from a file do not look at the budget, they are the same at each."]
+
+
+def _beyond(budgets: Sequence[float], source: Source, dearest: float) -> list[str]:
+    """What is asked where a budget is more than anybody could spend; `dearest` is the dearest arm's mean cost."""
+    above = [budget for budget in budgets if budget > dearest * (1 + ROUNDING)]
+    if source.campaign.cost is None or not above:
+        return []
+    which = f"A budget of {amount_text(above[0])}" if len(above) == 1 else f"Budgets from {amount_text(above[0])} up"
+    everybody = f"{number(dearest, decimals(dearest))} {source.currency}".strip()
+    return [
+        f"{which} a user {'is' if len(above) == 1 else 'are'} more than giving everybody the dearest arm costs "
+        f"({everybody} a user): is it a total? --budgets-per-user is money per user."
+    ]

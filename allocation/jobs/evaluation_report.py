@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from allocation.jobs.evaluation_job import EvaluationResult
 from allocation.jobs.evaluation_table import rows
-from allocation.jobs.evaluation_text import findings, how_sure
+from allocation.jobs.evaluation_text import ESTIMATORS, findings, how_sure
 from allocation.jobs.pages import environment
 from allocation.jobs.policies_named import MEANINGS
 
@@ -15,14 +15,6 @@ FIGURES = {
     "difference": ("Against the reference", "Paired difference in value to the reference, a panel a policy."),
     "promise": ("Promised and verified", "Promised beside verified value per user, a panel a policy."),
     "spend": ("What is really spent", "Verified spend per user against the budget, a panel a policy."),
-}
-ESTIMATORS = {
-    "ipw": "each weighted by 1 / propensity",
-    "sn": "each weighted by 1 / propensity, self-normalised",
-    "dr": "a model of the outcome, cross-fitted on these users, corrected by the residuals of those who match, each "
-    "weighted by 1 / propensity (doubly robust)",
-    "switch": "as dr, the model alone where the weight is large",
-    "clipped": "each weighted by 1 / propensity, large weights cut",
 }
 
 
@@ -51,6 +43,7 @@ def report_html(result: EvaluationResult, drawings: Mapping[str, Mapping[str, st
                 for budget in dict.fromkeys(row.per_user for row in table)
             ],
             estimator=result.plan.estimator,
+            clustered=result.source.cluster is not None,
             estimators=ESTIMATORS,
             meanings={name: MEANINGS.get(name, "from a file") for name in asked},
             level=f"{100 * result.plan.level:g}%",

@@ -8,27 +8,33 @@ from dataclasses import dataclass
 import pandas as pd
 
 from allocation.jobs.evaluation_job import EvaluationResult
-from allocation.jobs.numbers import Cell, decimals, distinct_places, number, with_interval
+from allocation.jobs.numbers import Cell, decimals, distinct_places, number, two_digits, with_interval
+
+DUST = 1e-9  # share of an amount that rounding alone may make of zero
 
 
 @dataclass(frozen=True)
 class Places:
-    """Decimal places of values, of differences in value, and of money."""
+    """Decimal places of values, of differences in value, of budgets (`money`), and of what is spent."""
 
     value: int
     difference: int
     money: int
+    spend: int
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> Places:
-        """Of the frame of `EvaluationResult.headline`: three digits of the largest amount, two of a usual error."""
+        """Of the frame of `EvaluationResult.headline`: three digits of the largest amount, two of a usual error.
+
+        A spend has two digits of a usual width of its interval: the budget may be of another size.
+        """
         shown = frame["promised_value"] if frame["value"].isna().all() else frame["value"]
         value = decimals(float(shown.abs().max()))
         difference = value
         if "difference_se" in frame and value >= 0:
             errors = frame.loc[frame["difference_se"] > 0, "difference_se"]
             difference = min(max(value, decimals(float(errors.median())) - 1), value + 2)
-        return cls(value, difference, distinct_places(frame["budget"]))
+        return cls(value, difference, distinct_places(frame["budget"]), _spend_places(frame))
 
 
 @dataclass(frozen=True)
@@ -67,10 +73,28 @@ def clear_side(r: pd.Series, alpha: float) -> int:
     return 1 if r["difference"] > 0 else -1
 
 
+def bias(frame: pd.DataFrame, amount: str) -> pd.Series:
+    """How far trimming may bias each row's "value", "spend" or "difference", which no interval contains; 0 if not."""
+    column = "bias_bound" if amount == "value" else f"{amount}_bias_bound"
+    return frame[column].fillna(0.0) if column in frame else pd.Series(0.0, index=frame.index)
+
+
 def budget_text(budget: float, places: Places) -> str:
-    """A budget per user, without zeros that say nothing: 0.1, not 0.100."""
-    text = number(budget, places.money)
+    """A budget per user, without zeros that say nothing: 0.1, not 0.100; nor 0 for 0.05 beside 15,500."""
+    own = two_digits(budget)
+    text = number(budget, max(places.money, own) if min(places.money, own) >= 0 else -1)
     return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+
+
+def _spend_places(frame: pd.DataFrame) -> int:
+    largest = float(frame["spend"].abs().max())
+    places = decimals(largest)
+    wide = frame["spend_high"] - frame["spend_low"]
+    wide = wide[wide > DUST * largest]
+    if places < 0 or not len(wide):
+        return places
+    finest = two_digits(float(wide.median()))
+    return places + 2 if finest < 0 else min(finest, places + 2)
 
 
 def _row(r: pd.Series, places: Places, alpha: float) -> Row:
@@ -80,7 +104,7 @@ def _row(r: pd.Series, places: Places, alpha: float) -> Row:
         per_user=float(r["budget"]),
         promised=number(r["promised_value"], places.value),
         verified=_cell(r, "value", places.value),
-        spend=_cell(r, "spend", places.money),
+        spend=_cell(r, "spend", places.spend),
         difference=_difference(r, places.difference),
         reference=r.get("reference", ""),
         matched=f"{r['matched']:,.0f}",

@@ -11,13 +11,8 @@ from rich.text import Text
 
 from allocation.jobs.evaluation_job import EvaluationResult
 from allocation.jobs.evaluation_table import Row, rows
-from allocation.jobs.evaluation_text import findings, how_sure
+from allocation.jobs.evaluation_text import ESTIMATORS, findings, how_sure
 from allocation.jobs.numbers import Cell
-
-LEGEND = (
-    "promised: predicted by the policy itself. verified: estimated on held-out users, of whom those count who by "
-    "chance received the arm decided for them. effective size: how many users of equal weight would know as much."
-)
 
 
 def print_evaluation(result: EvaluationResult, folder: Path, console: Console | None = None) -> None:
@@ -41,8 +36,19 @@ def print_evaluation(result: EvaluationResult, folder: Path, console: Console | 
     console.print()
     for sentence in [*findings(result)[len(result.warnings) :], *how_sure(result)]:
         console.print(Text(f"- {sentence}"))
-    console.print(f"\n{LEGEND}")
+    console.print(Text(f"\n{legend(result)}"))
     console.print(Text(f"Full report: {folder / 'report.html'}, table: {folder / 'evaluation.csv'}"), soft_wrap=True)
+
+
+def legend(result: EvaluationResult) -> str:
+    """What the columns are."""
+    estimator = result.plan.estimator
+    size, counted = ("size", "users") if result.source.cluster is None else ("clusters", "clusters of users")
+    return (
+        "promised: predicted by the policy itself. verified: estimated on held-out users, of whom those count who by "
+        f"chance received the arm decided for them; {estimator}: {ESTIMATORS[estimator]}. effective {size}: how many "
+        f"{counted} of equal weight would know as much."
+    )
 
 
 def _about(result: EvaluationResult) -> str:
@@ -62,7 +68,8 @@ def _table(result: EvaluationResult, *, wide: bool) -> Table:
     """A block a budget: policy, promised, verified value, verified spend, difference, effective size."""
     grid = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     grid.add_column("policy" if wide else "policy\n promised value", no_wrap=wide, max_width=None if wide else 26)
-    names = ["verified\nvalue", "verified\nspend", "difference to\nreference", "effective\nsize"]
+    size = "size" if result.source.cluster is None else "clusters"
+    names = ["verified\nvalue", "verified\nspend", "difference to\nreference", f"effective\n{size}"]
     for name in ["promised\nvalue", *names] if wide else names:
         grid.add_column(name, justify="right", no_wrap=True)
     last = None

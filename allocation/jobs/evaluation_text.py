@@ -8,20 +8,27 @@ from dataclasses import dataclass
 import pandas as pd
 
 from allocation.jobs.evaluation_job import EvaluationResult
-from allocation.jobs.evaluation_table import Places, budget_text, clear_side
-from allocation.jobs.numbers import number, with_interval
-from allocation.jobs.policies_named import RULES
+from allocation.jobs.evaluation_table import DUST, Places, bias, budget_text, clear_side
+from allocation.jobs.numbers import number, two_digits, with_interval
+from allocation.jobs.policies_named import MODELS, RULES
 
-DUST = 1e-9  # share of an amount that rounding alone may make of zero
+ESTIMATORS = {
+    "ipw": "each weighted by 1 / propensity",
+    "sn": "each weighted by 1 / propensity, self-normalised",
+    "dr": "a model of the outcome, cross-fitted on these users, corrected by the residuals of those who match, each "
+    "weighted by 1 / propensity (doubly robust)",
+    "switch": "as dr, the model alone where the weight is large",
+    "clipped": "each weighted by 1 / propensity, large weights cut",
+}
+CURSE = " (a model that picks whom it overestimates does so: the winner's curse)"
+CHANCE = " (the training half differs, by chance)"
 
 
 def findings(result: EvaluationResult) -> list[str]:
     """The table in sentences, warnings first; better and worse are said after adjusting for all comparisons."""
-    frame = result.headline()
-    picked = result.plan.reference is None and len(set(RULES.values()) & set(frame["policy"])) > 1
-    telling = Telling(frame, Places.of(frame), 1 - result.plan.level, picked)
-    said = [*telling.compared(), *telling.overspent(), *telling.promised(), *telling.unsupported()]
-    return [*result.warnings, *said]
+    said = Telling.of(result)
+    told = [*said.biased(), *said.compared(), *said.overspent(), *said.promised(), *said.unsupported()]
+    return [*result.warnings, *told]
 
 
 def how_sure(result: EvaluationResult) -> list[str]:
@@ -52,13 +59,40 @@ def how_sure(result: EvaluationResult) -> list[str]:
 class Telling:
     """Sentences on the frame of `EvaluationResult.headline`.
 
-    `alpha` is the level of the tests; `picked` whether the reference is the best of several by its verified value.
+    `alpha` is the level of the tests; `chosen` how the reference was: "named", "picked" as the best of several by its
+    verified value, or "first"; `models` are the policies that choose users by a model, `fixed` those whose decisions
+    come from a file.
     """
 
     frame: pd.DataFrame
     places: Places
     alpha: float
-    picked: bool
+    chosen: str
+    models: frozenset[str]
+    fixed: frozenset[str]
+
+    @classmethod
+    def of(cls, result: EvaluationResult) -> Telling:
+        """Of the estimator that is shown."""
+        frame, plan = result.headline(), result.plan
+        rules = set(RULES.values()) & set(frame["policy"])
+        unnamed = "picked" if len(rules) > 1 else "named" if rules else "first"
+        return cls(
+            frame=frame,
+            places=Places.of(frame),
+            alpha=1 - plan.level,
+            chosen="named" if plan.reference is not None else unnamed,
+            models=frozenset({*MODELS.values(), RULES["outcome"], *plan.responses} - set(plan.decisions)),
+            fixed=frozenset(plan.decisions),
+        )
+
+    def biased(self) -> list[str]:
+        """How far trimming may bias the figures, where the estimator trims."""
+        bounds = {name: float(bias(self.frame, name).max()) for name in ("value", "spend", "difference")}
+        told = [
+            f"a {name} by up to {number(bound, two_digits(bound))}" for name, bound in bounds.items() if bound > 0
+        ]
+        return [f"Trimming may bias {_listed(told)} a user, which no interval contains."] if told else []
 
     def compared(self) -> list[str]:
         """The reference; what is better and worse than it, what is not distinguishable, what decides alike."""
@@ -73,38 +107,43 @@ class Telling:
         better, worse, unclear = (known[side == sign] for sign in (1, -1, 0))
         told = [self._reference()]
         if len(unclear) == len(known) > 0:
-            told.append(f"Nothing is distinguishable: {self._none_clear(known)}")
+            told.append(f"Nothing is distinguishable: {_none_clear(known)}")
         else:
             told += self._each("Better than the reference", better, self._difference)
             told += [] if len(better) else ["Nothing is shown to be better than the reference."]
             told += self._each("Worse than the reference", worse, self._difference)
+        trimmed = bias(unclear, "difference") > 0
+        because = "Not distinguishable from the reference, since trimming may bias the difference"
+        told += self._where(because, unclear[trimmed])
+        unclear = unclear[~trimmed]
         told += self._where("Not distinguishable from the reference", unclear)
         alone = unclear[(unclear["difference_low"] > 0) | (unclear["difference_high"] < 0)]
         told += self._where("Clear of zero taken alone, but not among so many comparisons", alone)
         return told + self._where("The same decisions as the reference", same)
 
-    @staticmethod
-    def _none_clear(known: pd.DataFrame) -> str:
-        made = int(known["comparisons"].iloc[0])
-        if made == 1:
-            return "the difference to the reference is not clear of zero."
-        return f"adjusted for all {made} comparisons, no difference to the reference is clear of zero."
-
     def overspent(self) -> list[str]:
-        """Policies whose spend lies above the budget with its whole interval."""
-        over = self.frame[self.frame["overspend_low"] > DUST * self.frame["budget"]]
-        told = self._each("Spends more than the budget, by its whole interval", over, self._overspend)
-        return [f"{told[0]} A budget limits the predicted spend, the users decide the real one."] if told else []
+        """Policies whose spend lies above the budget with its whole interval and what trimming may bias it by."""
+        low = self.frame["overspend_low"] - bias(self.frame, "spend")
+        over = self.frame[low > DUST * self.frame["budget"]]
+        fixed = over["policy"].isin(self.fixed)
+        told = self._each("Spends more than the budget, by its whole interval", over[~fixed], self._overspend)
+        told = [f"{text} A budget limits the predicted spend, the users decide the real one." for text in told]
+        return told + [
+            f"{name} spends {self._spend(own.iloc[0])} whatever the budget." for name, own in _by_policy(over[fixed])
+        ]
 
     def promised(self) -> list[str]:
-        """Promises that lie outside the interval of what was verified, and by how much."""
-        high = self.frame[self.frame["promised_value"] > self.frame["value_high"]]
-        low = self.frame[self.frame["promised_value"] < self.frame["value_low"]]
-        much = "Promised more than the verified interval holds (a model that picks whom it overestimates does so: "
-        return [
-            *self._each(f"{much}the winner's curse)", high, self._optimism),
-            *self._each("Promised less than the verified interval holds", low, self._optimism),
-        ]
+        """Promises outside the interval of what was verified and what trimming may bias it by, and how far."""
+        bound = bias(self.frame, "value")
+        high = self.frame[self.frame["promised_value"] > self.frame["value_high"] + bound]
+        low = self.frame[self.frame["promised_value"] < self.frame["value_low"] - bound]
+        told = []
+        for words, rows in (("more", high), ("less", low)):
+            causes = rows["policy"].map(self._cause if words == "more" else self._chance)
+            for cause in dict.fromkeys(causes):
+                text = f"Promised {words} than the verified interval holds, one interval each, not adjusted{cause}"
+                told += self._each(text, rows[causes == cause], self._optimism)
+        return told
 
     def unsupported(self) -> list[str]:
         """Cells without an estimate, and why."""
@@ -116,11 +155,18 @@ class Telling:
             told += self._each("Hardly any other decision than the reference", apart, _difference_support)
         return told
 
+    def _cause(self, policy: str) -> str:
+        """Why a policy promised too much, as far as that can be known."""
+        return CURSE if policy in self.models else self._chance(policy)
+
+    def _chance(self, policy: str) -> str:
+        return CHANCE if policy in RULES.values() and policy not in self.models | self.fixed else ""
+
     def _reference(self) -> str:
         first = self.frame.drop_duplicates("budget")
         names = list(dict.fromkeys(first["reference"]))
-        if not self.picked:
-            return f"Reference: {'; '.join(names)}."
+        if self.chosen != "picked":
+            return f"Reference: {'; '.join(names)}{', the first given' if self.chosen == 'first' else ''}."
         cells = [f"{name} {self._at(first.loc[first['reference'] == name, 'budget'])}" for name in names]
         return (
             f"Reference, the rule of thumb of highest verified value: {'; '.join(cells)}. It was picked on the same "
@@ -147,7 +193,10 @@ class Telling:
 
     def _overspend(self, own: pd.DataFrame) -> str:
         r = own.iloc[int(own["overspend"].argmax())]
-        return f"{_up_to(own)}{with_interval(r['spend'], r['spend_low'], r['spend_high'], self.places.money)}"
+        return f"{_up_to(own)}{self._spend(r)}"
+
+    def _spend(self, r: pd.Series) -> str:
+        return str(with_interval(r["spend"], r["spend_low"], r["spend_high"], self.places.spend))
 
     def _optimism(self, own: pd.DataFrame) -> str:
         return f"by {_up_to(own)}{number(float(own['optimism'].abs().max()), self.places.value)} a user"
@@ -157,6 +206,17 @@ class Telling:
         if len(wanted) == self.frame["budget"].nunique() > 1:
             return "at every budget"
         return "at " + _listed([budget_text(budget, self.places) for budget in wanted])
+
+
+def _none_clear(known: pd.DataFrame) -> str:
+    if (bias(known, "difference") > 0).all():
+        return "trimming may bias every difference to the reference, of which no p-value knows."
+    made = int(known["comparisons"].iloc[0])
+    if made == 0:
+        return "no difference to the reference can be tested."
+    if made == 1:
+        return "the difference to the reference is not clear of zero."
+    return f"adjusted for all {made} comparisons, no difference to the reference is clear of zero."
 
 
 def _by_policy(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

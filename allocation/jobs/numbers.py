@@ -26,6 +26,12 @@ def decimals(scale: float) -> int:
     return places if places <= 6 else -1
 
 
+def two_digits(scale: float) -> int:
+    """Decimal places that show at least two digits of an amount; -1, scientific notation, below 1e-4."""
+    places = decimals(scale)
+    return max(places - 1, min(places, 0))
+
+
 def distinct_places(amounts: Iterable[float]) -> int:
     """Decimal places that show three digits of the largest amount, and enough to tell the amounts apart."""
     distinct = sorted(set(amounts))

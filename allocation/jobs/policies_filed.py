@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from allocation.engine.problem import Allocation
 from uplift.campaign import Campaign
 from uplift.errors import InputError, nearest
 from uplift.files import read_table
-from uplift.frames import labels, open_frame, user_ids
+from uplift.frames import labels, numbers, open_frame, user_ids
 from uplift.response import Response
 
-# Decisions (n,), the same at every budget, or predictions to be solved at each.
-Filed = NDArray[np.int64] | Response
+
+@dataclass(frozen=True, eq=False)
+class Promised:
+    """Decisions (n,) of arms of `arms_`, the same at every budget, with what each was said to be worth and to cost.
+
+    `value` (n,) in value units and `cost` (n,) in money: what the file's maker expected of each user, NaN where the
+    file does not say. Anything with `arms_` and `decide` can be evaluated.
+    """
+
+    arms_: tuple[str, ...]
+    decision: NDArray[np.int64]
+    value: NDArray[np.float64]
+    cost: NDArray[np.float64]
+
+    def decide(self, users: object, budget: float | None) -> Allocation:
+        """The same decision whatever the budget, with its promised totals; `users` are those of the file."""
+        return Allocation(self.decision, value=float(self.value.sum()), cost=float(self.cost.sum()))
+
+    def take(self, rows: NDArray[np.int64]) -> Promised:
+        """The decisions for the users of the given rows."""
+        return Promised(self.arms_, self.decision[rows], self.value[rows], self.cost[rows])
+
+
+# Decisions (n,), the same at every budget, with promises or without, or predictions to be solved at each.
+Filed = NDArray[np.int64] | Promised | Response
+EXPECTED = ("expected_value", "expected_cost")
 
 
 def read_filed(
@@ -44,14 +71,19 @@ def read_filed(
 
 def take(filed: Mapping[str, Filed], rows: NDArray[np.int64]) -> dict[str, Filed]:
     """The same policies for the users of the given rows."""
-    return {name: one.take(rows) if isinstance(one, Response) else one[rows] for name, one in filed.items()}
+    return {name: one[rows] if isinstance(one, np.ndarray) else one.take(rows) for name, one in filed.items()}
 
 
-def read_decisions(path: str, users: Campaign) -> NDArray[np.int64]:
-    """The arm of every user of the log, (n,), from a table with `user_id` and `arm`."""
-    frame = open_frame(read_table(path, ["user_id", "arm"]))
-    rows = _rows(path, user_ids(frame, "user_id"), users)
-    named = labels(frame, "arm", "arm")[rows]
+def read_decisions(path: str, users: Campaign) -> NDArray[np.int64] | Promised:
+    """The arm of every user of the log, (n,), from a table with `user_id` and `arm`.
+
+    With `expected_value` and `expected_cost`, as `earmark demo` writes them, also what the decisions promise.
+    """
+    with _naming(path):
+        frame = open_frame(read_table(path, ["user_id", "arm"]))
+        rows = _rows(path, user_ids(frame, "user_id"), users)
+        named = labels(frame, "arm", "arm")[rows]
+        given = {name: numbers(frame, name, "promise")[rows] for name in EXPECTED if name in frame.columns}
     code = {arm: j for j, arm in enumerate(users.arms)}
     unknown = np.array([arm not in code for arm in named])
     if unknown.any():
@@ -60,12 +92,17 @@ def read_decisions(path: str, users: Campaign) -> NDArray[np.int64]:
             f"{path} gives arm {arm!r} ({int(unknown.sum()):,} of {len(named):,} users), which the log never gave: "
             f"nothing about it can be verified.{nearest(arm, users.arms)}"
         )
-    return np.array([code[arm] for arm in named], dtype=np.int64)
+    decision = np.array([code[arm] for arm in named], dtype=np.int64)
+    if not given:
+        return decision
+    value, cost = (given.get(name, np.full(len(users), np.nan)) for name in EXPECTED)
+    return Promised(users.arms, decision, value, cost)
 
 
 def read_response(path: str, users: Campaign) -> Response:
     """The predictions for every user of the log, arms in the log's order, from a response table."""
-    response = Response.read(path)
+    with _naming(path):
+        response = Response.read(path)
     if response.user_id is None:
         raise InputError(f"{path} has no user_id column, so its rows cannot be matched with the users of the log")
     for arm in response.arms:
@@ -81,10 +118,22 @@ def read_response(path: str, users: Campaign) -> Response:
                 f"{', '.join(users.arms)}"
             )
     # In a CSV file, ids as the text that they are: 007 stays 007.
-    ids = user_ids(open_frame(read_table(path, ["user_id"])), "user_id")
+    with _naming(path):
+        ids = user_ids(open_frame(read_table(path, ["user_id"])), "user_id")
     rows = _rows(path, ids, users)
     columns = [response.arms.index(arm) for arm in users.arms]
     return Response(response.value[rows][:, columns], response.cost[rows][:, columns], users.arms)
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Put the file's name before a message that lacks it."""
+    try:
+        yield
+    except InputError as error:
+        if str(path) in str(error):
+            raise
+        raise InputError(f"{path}: {error}") from None
 
 
 def _rows(path: str, ids: NDArray[Any], users: Campaign) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from allocation.evaluation.support import FEW
+from allocation.evaluation.estimators import FEW
 from allocation.jobs.numbers import Cell, decimals, distinct_places, number, with_interval
 from allocation.jobs.summary import CHALLENGER, Summary
 

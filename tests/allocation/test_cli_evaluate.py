@@ -113,7 +113,7 @@ BAD = {
         ["'single' is none of the policies"],
     ),
     "budget is no number": (["--budgets-per-user", "0.1,much"], ["--budgets-per-user has 'much'", "0.1,0.25,0.5"]),
-    "negative budget": (["--budgets-per-user", "-1"], ["budget is -1"]),
+    "negative budget": (["--budgets-per-user", "-1"], ["budget is -1; budgets per user are 0 or more"]),
     "level": (["--level", "95"], ["level is 95", "between 0 and 1"]),
     "bootstrap": (["--bootstrap", "1"], ["bootstrap is 1", "at least 2"]),
     "no file": (["--decisions", "mine"], ["--decisions 'mine' is no NAME=FILE"]),
@@ -185,3 +185,22 @@ def test_wrong_usage_leaves_with_2_and_the_help_needs_no_numerical_library():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "--budgets-per-user" in done.stdout
+
+
+def test_the_decisions_of_a_demo_are_read_with_what_they_promise(tmp_path: Path):
+    """Half of a log's users decided by `earmark demo`: on these users its promise is the sum that it states."""
+    frame = log()
+    frame.to_parquet(tmp_path / "log.parquet")
+    own = ["--data", str(tmp_path / "log.parquet"), *DRAWN]
+    done = CliRunner().invoke(app, ["demo", *own, "--out", str(tmp_path / "demo")])
+    assert done.exit_code == 0, done.stderr
+    decided = pd.read_parquet(tmp_path / "demo" / "decisions.parquet")
+    frame[frame["id"].isin(decided["user_id"])].to_parquet(tmp_path / "log.parquet")
+    code, printed, err = evaluate(
+        *own, "--decisions", f"tonight={tmp_path / 'demo' / 'decisions.parquet'}", "--out", str(tmp_path / "o")
+    )
+    assert code == 0, err
+    table = pd.read_parquet(tmp_path / "o" / "evaluation.parquet")
+    np.testing.assert_allclose(table["promised_value"], decided["expected_value"].sum())
+    np.testing.assert_allclose(table["promised_spend"], decided["expected_cost"].sum())
+    assert "tonight" in printed

@@ -25,8 +25,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from allocation.evaluation.estimators import ESTIMATORS, Estimate, off_policy
-from allocation.evaluation.estimators import FEW
+from allocation.evaluation.estimators import ESTIMATORS, FEW, Estimate, off_policy
 from uplift import datasets
 from uplift.causal import assign_folds
 from uplift.datasets import BanditLog

@@ -157,8 +157,12 @@ def test_the_usual_policies_are_fitted_where_nothing_is_asked_for():
     [
         (pd.DataFrame({"user_id": range(1, 600), "arm": "mail"}), r"d.csv lacks 1 of the 600 users .* user_id '0'"),
         (pd.DataFrame({"user_id": range(600), "arm": "mial"}), r"'mial' \(600 of 600 users\).*Did you mean 'mail'"),
-        (pd.DataFrame({"user_id": [0, *range(600)], "arm": "mail"}), r"'user_id' has duplicate ids"),
-        (pd.DataFrame({"user_id": range(600), "amr": "mail"}), r"'arm' is not in the table.*'amr'"),
+        (pd.DataFrame({"user_id": [0, *range(600)], "arm": "mail"}), r"d.csv: .*'user_id' has duplicate ids"),
+        (pd.DataFrame({"user_id": range(600), "amr": "mail"}), r"d.csv: .*'arm' is not in the table.*'amr'"),
+        (
+            pd.DataFrame({"user_id": range(600), "arm": "mail", "expected_value": "much"}),
+            r"d.csv: .*'expected_value'.*'much'",
+        ),
     ],
 )
 def test_a_file_of_decisions_that_does_not_fit_the_log(tmp_path: Path, decisions: pd.DataFrame, message: str):
@@ -177,6 +181,8 @@ def test_a_file_of_decisions_that_does_not_fit_the_log(tmp_path: Path, decisions
         (lambda f: f.drop(columns=["value.mail", "cost.mail"]), r"no value.mail column; .* none, coupon, mail"),
         (lambda f: f.drop(columns="user_id"), r"r.parquet has no user_id column"),
         (lambda f: f.head(599), r"lacks 1 of the 600 users"),
+        (lambda f: f.assign(user_id="0"), r"r.parquet.*duplicate ids"),
+        (lambda f: f.assign(**{"value.mail": "much"}), r"r.parquet.*'value.mail'.*'much'"),
     ],
 )
 def test_a_file_of_predictions_that_does_not_fit_the_log(tmp_path: Path, change: Change, message: str):
@@ -197,6 +203,8 @@ def test_ids_with_leading_zeros_are_kept_in_csv_files(tmp_path: Path):
     ("plan", "message"),
     [
         ({"budgets_per_user": (float("inf"),)}, r"budgets per user must be finite"),
+        ({"budgets_per_user": (0.1, -1.0)}, r"^budget is -1; budgets per user are 0 or more, in the unit of cost$"),
+        ({"budgets_per_user": (float("nan"),)}, r"^budget is nan; budgets per user are 0 or more"),
         ({"budgets_per_user": ()}, r"budgets per user must be finite amounts of money, at least one"),
         ({"splits": 0}, r"splits is 0"),
         ({"decisions": {"a": "x"}, "responses": {"a": "y"}}, r"both name 'a'"),
@@ -226,3 +234,40 @@ def test_a_budget_below_control_is_refused_in_its_own_unit(tmp_path: Path):
     frame = log().assign(cost=lambda f: f["cost"] + 1.0)
     with pytest.raises(ProblemError, match=r"budget of 0.5 a user cannot be met: control alone costs 1 a user"):
         run(tmp_path, frame=frame, budgets_per_user=(0.5, 2.0), policies=("nobody",))
+
+
+@pytest.mark.parametrize("fitted", [(), ("nobody",)])
+def test_decisions_that_say_what_they_expect_promise_the_sum_of_the_held_out_users(
+    tmp_path: Path, fitted: tuple[str, ...]
+):
+    """User k is expected to be worth k and to cost 1: k is the mean of the users verified on, 1 the spend of each."""
+    users = log()["id"]
+    table = pd.DataFrame({"user_id": users, "arm": "mail", "expected_value": users * 1.0, "expected_cost": 1})
+    table.sample(frac=1, random_state=0).to_parquet(tmp_path / "d.parquet")
+    table.drop(columns="expected_cost").to_parquet(tmp_path / "half.parquet")
+    files = {"full": str(tmp_path / "d.parquet"), "half": str(tmp_path / "half.parquet")}
+    result = run(tmp_path, decisions=files, policies=fitted or None, budgets_per_user=(0.1, 0.5))
+    held_out = np.arange(600)
+    if fitted:
+        campaign = result.source.campaign
+        held_out = campaign.user_id[campaign.split_rows(0.5, 0)[1]].astype(int)
+    for name, spend in (("full", len(held_out)), ("half", np.nan)):
+        rows = of(result, "dr", name)
+        np.testing.assert_allclose(rows["promised_value"], held_out.sum())
+        np.testing.assert_array_equal(rows["promised_spend"], spend)
+    notes = [text for text in result.warnings if "look at the budget" in text]
+    assert notes == ["full, half: decisions from a file do not look at the budget, they are the same at each."]
+    assert not any("promises to spend" in text for text in result.warnings)
+
+
+def test_a_budget_that_nobody_could_spend_is_asked_about(tmp_path: Path):
+    """The dearest arm of the log costs its mean; a budget of that is met, one above it may be a total."""
+    dearest = log().groupby("arm")["cost"].mean().max()
+
+    def _asked(*budgets: float) -> list[str]:
+        result = run(tmp_path, policies=("nobody", "single"), budgets_per_user=budgets, n_bootstrap=20)
+        return [text for text in result.warnings if "is it a total?" in text]
+
+    assert _asked(0.5 * dearest, dearest) == []
+    assert _asked(0.1, 15_500.0)[0].startswith("A budget of 15,500 a user is more than giving everybody the dearest")
+    assert _asked(0.1, 900.0, 15_500.0)[0].startswith("Budgets from 900 up a user are more than")
