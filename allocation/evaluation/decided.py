@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,27 @@ from numpy.typing import NDArray
 from allocation.engine.problem import Allocation, Problem, ProblemError, check_budget
 from allocation.engine.solve import solve
 from allocation.evaluation.checks import check_arms, check_decision, check_unseen
-from allocation.policies.base import Policy
 from uplift.campaign import Campaign
 from uplift.errors import InputError, nearest
 from uplift.frames import check_unique
 from uplift.response import Response
 
+
+class Decides(Protocol):
+    """What is evaluated of a policy: the arms that it counts, and its decision; how it was fitted does not matter."""
+
+    @property
+    def arms_(self) -> tuple[str, ...]:
+        """Names of the arms that decisions count, control first."""
+        ...
+
+    def decide(self, users: Any, budget: float | None) -> Allocation:
+        """The arm of each user; `Allocation.value` and `.cost` are the promised totals."""
+        ...
+
+
 # A fitted policy; predictions, solved at every budget; or arms already decided, (n,) whole numbers.
-Decider = Policy | Response | NDArray[Any]
+Decider = Decides | Response | NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

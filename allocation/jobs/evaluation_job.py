@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -127,7 +127,7 @@ class _Task:
             filed, cluster = take(filed, rows), None if cluster is None else cluster[rows]
         self._verifying(len(held_out))
         return evaluate(
-            _deciders(policies, filed),
+            {**policies, **filed},
             held_out,
             budgets=[budget * len(held_out) for budget in self.budgets],
             n_bootstrap=self.plan.n_bootstrap,
@@ -144,7 +144,7 @@ class _Task:
             policies = fit_named(self.asked, train, seed, lambda step: self.progress(split + step))
             rows = self._rows_without(train)
             self._verifying(len(rows), split)
-            return _deciders(policies, take(self.filed, rows))
+            return {**policies, **take(self.filed, rows)}
 
         return evaluate_splits(
             _build,
@@ -172,8 +172,3 @@ class _Task:
     def _verifying(self, users: int, split: str = "") -> None:
         times = "1 budget" if len(self.budgets) == 1 else f"{len(self.budgets)} budgets"
         self.progress(f"{split}deciding for {users:,} held-out users at {times}, and verifying")
-
-
-def _deciders(fitted: Mapping[str, Policy], filed: Mapping[str, Filed]) -> dict[str, Decider]:
-    # The type asks for `fit`, which is never called on what comes from a file.
-    return cast(dict[str, Decider], {**fitted, **filed})
