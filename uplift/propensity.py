@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta, chi2, poisson
 
 from uplift.errors import InputError, nearest
 from uplift.frames import arm_name, check_finite, numbers
+from uplift.shares import by_cluster, chance_of_counts, counted_together, tails
 
 if TYPE_CHECKING:
     from uplift.campaign import Campaign
@@ -22,7 +22,6 @@ Propensity = Mapping[str, float | str] | ArrayLike | str | None
 # A design typed by hand (1/3 as .333) may miss 1 by the rounding of three decimals, not by more.
 SUM_TOLERANCE = 1e-3
 MISMATCH_BELOW = 1e-3
-ENOUGH_CLUSTERS = 10  # expected of an arm; with 5 sound logs are refused up to three times as often as said
 
 
 def propensity_table(
@@ -140,28 +139,27 @@ def share_mismatch(campaign: Campaign, cluster: NDArray[np.int64] | None = None)
     the test of users drawn one by one must agree: the larger of the two probabilities counts. Said below p = 1e-3.
 
     Arms are counted together, the rarest first, until each group has (sum_g P_gj)^2 / sum_g m_g P_gj >= 10, which is
-    the expected number of clusters where these have one size: with fewer the tail is far from chi-square. Where users
-    were drawn one by one, each arm counted together with others is also held against the Poisson distribution of its
-    expected number, whose tails are no lighter than those of the true one; the smallest of these probabilities is
-    multiplied by their number (Bonferroni). It sees wrong shares, not a wrong assignment with the right shares.
+    the expected number of clusters where these have one size: with fewer the tail is far from chi-square. Where no
+    cluster has two arms, each arm counted together with others is also held against the Poisson distribution of its
+    expected number of clusters (users, without any), whose tails are no lighter than those of the true one; the
+    smallest of these probabilities is multiplied by their number (Bonferroni). It sees wrong shares, not a wrong
+    assignment with the right shares, nor wrong shares of rare arms where clusters are mixed.
     """
     p = campaign.propensity
     if p is None or not len(campaign):
         return None
     code = np.arange(len(p)) if cluster is None else cluster
-    groups = _counted_together(_by_cluster(p, code))
+    groups = counted_together(by_cluster(p, code))
     pool = np.array([[float(j in group) for group in groups] for j in range(len(campaign.arms))])  # (K+1, groups)
-    rare = [] if cluster is not None else [j for group in groups for j in group if len(group) > 1]
-    counts = np.bincount(campaign.treatment, minlength=len(campaign.arms))
-    tails = {j: _poisson_chance(int(counts[j]), float(p[:, j].sum())) for j in rare}
+    alone_chance = tails([j for group in groups for j in group if len(group) > 1], campaign.treatment, p, code)
     p, got = p @ pool, pool[campaign.treatment]
-    chance, test = _chance_of_counts(got, p, code), "chi-square"
-    if tails and min(tails.values()) < chance:
-        j = min(tails, key=lambda arm: tails[arm])
-        chance, test, groups = tails[j], "Poisson", [[j], [k for k in range(len(campaign.arms)) if k != j]]
+    chance, test = chance_of_counts(got, p, code), "chi-square"
+    if alone_chance and min(alone_chance.values()) < chance:
+        j = min(alone_chance, key=lambda arm: alone_chance[arm])
+        chance, test, groups = alone_chance[j], "Poisson", [[j], [k for k in range(len(campaign.arms)) if k != j]]
         pool = np.array([[float(k in group) for group in groups] for k in range(len(campaign.arms))])
         p, got = campaign.propensity @ pool, pool[campaign.treatment]
-    chance *= 1 + len(tails)
+    chance *= 1 + len(alone_chance)
     if not chance < MISMATCH_BELOW:
         return None
     expected, logged = p.sum(axis=0), got.sum(axis=0)
@@ -174,55 +172,6 @@ def share_mismatch(campaign: Campaign, cluster: NDArray[np.int64] | None = None)
         f"figure would be wrong: state the chances with which the arms were drawn{alone if cluster is None else ''}"
     )
     return Mismatch(chance, text)
-
-
-def _poisson_chance(count: int, expected: float) -> float:
-    """Of a count as far on its side of the expected one, or as unlikely on the other."""
-    return min(1.0, 2 * float(min(poisson.cdf(count, expected), poisson.sf(count - 1, expected))))
-
-
-def _by_cluster(table: NDArray[np.float64], code: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Sums over the users (n, columns) of each cluster, (G, columns)."""
-    sums = np.column_stack([np.bincount(code, column) for column in table.T])
-    return np.asarray(sums[np.bincount(code) > 0])
-
-
-def _counted_together(P: NDArray[np.float64]) -> list[list[int]]:
-    """Arms in groups that each expect enough clusters, from the users expected by cluster and arm (G, K+1)."""
-    users, squares = P.sum(axis=0), P.sum(axis=1) @ P
-    groups = [[j] for j in range(P.shape[1])]
-    while len(groups) > 1:
-        clusters = [users[group].sum() ** 2 / squares[group].sum() for group in groups]
-        rarest, next_rarest = np.argsort(clusters, kind="stable")[:2]
-        if clusters[rarest] >= ENOUGH_CLUSTERS:
-            break
-        merged = sorted(groups[rarest] + groups[next_rarest])
-        groups = [group for k, group in enumerate(groups) if k not in (rarest, next_rarest)] + [merged]
-    return groups
-
-
-def _chance_of_counts(got: NDArray[np.float64], p: NDArray[np.float64], code: NDArray[np.int64]) -> float:
-    """The chance of counts that differ as much from those expected; arms received (0 or 1) and p are (n, groups)."""
-    N, P = _by_cluster(got, code), _by_cluster(p, code)
-    G, users, off = len(N), N.sum(axis=1), (N - P).sum(axis=0)
-    if (N.max(axis=1) == users).all():
-        return _chi_square(off, np.diag(users @ P) - P.T @ P)
-    statistic, rank = _statistic(off, (N - P).T @ (N - P))
-    if rank >= G:
-        return 1.0
-    mixed = float(beta.sf(statistic / G, rank / 2, (G - rank) / 2))
-    return max(mixed, _chi_square(off, np.diag(p.sum(axis=0)) - p.T @ p))
-
-
-def _chi_square(off: NDArray[np.float64], spread: NDArray[np.float64]) -> float:
-    statistic, rank = _statistic(off, spread)
-    return float(chi2.sf(statistic, rank)) if rank else 1.0
-
-
-def _statistic(off: NDArray[np.float64], spread: NDArray[np.float64]) -> tuple[float, int]:
-    """off' spread^+ off and the rank of spread, the last group left out: its count follows from the others'."""
-    solved, _, rank, _ = np.linalg.lstsq(spread[:-1, :-1], off[:-1], rcond=1e-12)
-    return float(off[:-1] @ solved), int(rank)
 
 
 def _p(chance: float) -> str:

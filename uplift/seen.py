@@ -38,10 +38,15 @@ class Seen:
         """
         if self.source != campaign.source:
             return np.zeros(len(campaign), dtype=bool)
-        mine, theirs = self.user_id, campaign.user_id
-        if mine.dtype.kind not in "iu" or theirs.dtype.kind not in "iu":
-            mine, theirs = mine.astype(str), theirs.astype(str)
+        mine, theirs = alike(self.user_id, campaign.user_id)
         return np.isin(theirs, mine)
+
+
+def alike(ids: NDArray[Any], others: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Two columns of ids in a form that compares: whole numbers where both are, else text, so that 7 is "7"."""
+    if ids.dtype.kind in "iu" and others.dtype.kind in "iu":
+        return ids, others
+    return ids.astype(str), others.astype(str)
 
 
 def fingerprint(X: NDArray[np.float32], treatment: NDArray[np.int64]) -> str:

@@ -86,10 +86,10 @@ class Cells:
         return replace(
             first,
             matched_control=float(np.mean([one.matched_control for one in splits])),
-            lacking=tuple(max(of_cell, key=len) for of_cell in words),
-            control_lacking=max((one.control_lacking for one in splits), key=len),
+            lacking=tuple(_of_splits(of_cell) for of_cell in words),
+            control_lacking=_of_splits([one.control_lacking for one in splits]),
             same=np.all([one.same for one in splits], axis=0),
-            not_apart=np.vectorize(lambda *of_pair: max(of_pair, key=len), otypes=[object])(*apart),
+            not_apart=np.vectorize(lambda *of_pair: _of_splits(of_pair), otypes=[object])(*apart),
             **mean,
         )
 
@@ -111,3 +111,9 @@ class Cells:
     def budget(self) -> Array:
         """Budget of each cell, money."""
         return np.repeat(np.array(self.budgets), len(self.names))
+
+
+def _of_splits(words: Sequence[str]) -> str:
+    """Why there is no average: in how many splits there is no estimate, and why in the first of them."""
+    lacking = [text for text in words if text]
+    return f"in {len(lacking)} of {len(words)} splits, such as: {lacking[0]}" if lacking else ""

@@ -97,12 +97,12 @@ def check_decision(name: str, decision: Any, held_out: Campaign, budget: float) 
 def check_unseen(name: str, seen: Any, held_out: Campaign) -> None:
     """Refuse users whom the policy was fitted on: on them it looks better than it is.
 
-    `seen` is a `Seen`, or the users' ids as an array, or None where that is not known.
+    `seen` is a `Seen`, or the users' ids as an array (taken to be of the same log), or None where that is not known.
     """
     if seen is None:
         return
     if not isinstance(seen, Seen):
-        seen = Seen(np.asarray(seen))
+        seen = Seen(np.asarray(seen), held_out.source)
     trained = seen.among(held_out)
     if trained.any():
         first = held_out.user_id[int(np.argmax(trained))]

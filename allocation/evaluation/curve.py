@@ -14,8 +14,8 @@ from allocation.evaluation.bootstrap import interval
 from allocation.evaluation.cells import Cells
 from allocation.evaluation.checks import check_held_out
 from allocation.evaluation.decided import Decider, check_budgets, check_names, decide_all
-from allocation.evaluation.estimators import check_estimators
-from allocation.evaluation.evaluate import check_resamples, verify_decided
+from allocation.evaluation.estimators import TRIMMED, check_estimators
+from allocation.evaluation.evaluate import check_resamples, verify_decided, warn_of_few
 from allocation.evaluation.frame import check_reference
 from uplift.campaign import Campaign
 from uplift.errors import InputError, check_fraction
@@ -36,7 +36,6 @@ def curve_area(
     cluster: ArrayLike | None = None,
     train: Campaign | None = None,
     outcome_model: Any = None,
-    largest_weight: float | None = None,
     allow_mismatch: bool = False,
 ) -> pd.DataFrame:
     """Sum up each policy's verified cost curve over a range of budgets, with intervals.
@@ -50,7 +49,7 @@ def curve_area(
     `aucc` divides each curve by its own end, as the metric of that name does, so that it compares orders of the same
     users under one arm (binary), up to a budget that treats them all; `uplift.metrics.aucc` is that for a ranking.
 
-    Parameters are those of `evaluate`; at least 2 budgets, some dozen for a smooth curve.
+    Parameters are those of `evaluate`; at least 2 budgets, some dozen for a smooth curve; no trimmed estimator.
 
     Returns a frame, one row a policy: `policy`, `estimator`, `budgets` (how many), `support` (empty, or why there is
     no estimate), `area`, `aucc`, each with `_low` and `_high` by bootstrap, all policies and both ends of a ratio
@@ -61,6 +60,8 @@ def curve_area(
     nobody. Raises InputError as `evaluate` does, and ProblemError for fewer than 2 budgets.
     """
     (name,) = check_estimators([estimator])
+    if name in TRIMMED:
+        raise InputError(f"estimator {name!r} may be biased, and an area has no bound of that; take dr, sn or ipw")
     check_fraction(level, "level", 0.95)
     check_held_out(held_out, allow_mismatch=allow_mismatch, train=train, cluster=cluster)
     amounts = sorted(check_budgets(budgets))
@@ -71,10 +72,9 @@ def curve_area(
         raise InputError(f"reference is {reference!r}; the name of one policy is expected")
     check_reference(reference, names)
     check_resamples(n_bootstrap)
+    warn_of_few(n_bootstrap, level)
     decided = decide_all(policies, held_out, amounts)
-    cells, (one,) = verify_decided(
-        decided, held_out, [name], n_bootstrap, seed, cluster, outcome_model, largest_weight
-    )
+    cells, (one,) = verify_decided(decided, held_out, [name], n_bootstrap, seed, cluster, outcome_model, None)
     P = len(cells.names)
     gain, gains = _above_control(one.value.point, P), _above_control(one.value.draws, P)
     spend, spends = _above_control(one.spend.point, P), _above_control(one.spend.draws, P)

@@ -17,6 +17,7 @@ from uplift.campaign import Campaign
 from uplift.errors import InputError, nearest
 from uplift.frames import check_unique
 from uplift.response import Response
+from uplift.seen import alike
 
 
 class Decides(Protocol):
@@ -157,10 +158,18 @@ def _array(name: str, decision: Any) -> NDArray[Any]:
 def _aligned(name: str, response: Response, held_out: Campaign) -> Response:
     """The predictions, if they are for these users in this order."""
     check_arms(name, response.arms, held_out)
-    ids = response.user_id
-    if len(response) != len(held_out) or (ids is not None and (np.asarray(ids) != held_out.user_id).any()):
+    mend = "predict for held_out, or bring them in its order by user_id"
+    if len(response) != len(held_out):
         raise InputError(
-            f"the predictions {name!r} are not for the users of the held-out log in their order ({len(response):,} "
-            f"and {len(held_out):,} users); predict for held_out, or bring them in its order by user_id"
+            f"the predictions {name!r} are not for the users of the held-out log in their order: {len(response):,} "
+            f"users, where it has {len(held_out):,}; {mend}"
         )
+    if response.user_id is not None:
+        mine, theirs = alike(np.asarray(response.user_id), held_out.user_id)
+        if (mine != theirs).any():
+            row = int(np.argmax(mine != theirs))
+            raise InputError(
+                f"the predictions {name!r} are not for the users of the held-out log in their order: row {row:,} is "
+                f"user {mine[row]}, where it has {theirs[row]}; {mend}"
+            )
     return response

@@ -129,9 +129,9 @@ def off_policy(
     largest_weight : L of "switch" and "clipped"; None takes sqrt(n), so that bias and noise vanish together.
 
     Misleads when the effective size is small: then the interval is too short, whatever the estimator. It says nothing
-    of the bias of trimming; the bound of that has its first factor estimated, by 1 - mean of the weights kept, since
-    the weights of arms that were not received are not known here. Raises InputError for arrays that do not fit,
-    negative weights, and a missing model.
+    of the bias of trimming; the bound of that has its first factor estimated from the weights that were cut, since
+    those of arms that were not received are not known here: large weights that were not drawn are missed. Raises
+    InputError for arrays that do not fit, negative weights, and a missing model.
     """
     check_estimators([estimator])
     w, a = _column(weight, "weight"), _column(amount, "amount")
@@ -150,8 +150,8 @@ def off_policy(
             )
     largest = default_largest(len(w)) if largest_weight is None else check_largest(largest_weight)
     phi, omega = terms(estimator, w, a, e, f, largest)
-    kept = np.minimum(w, largest) if estimator == "clipped" else np.where(w > largest, 0.0, w)
-    beyond = max(0.0, 1.0 - float(kept.mean()))
+    cut = np.maximum(w - largest, 0.0) if estimator == "clipped" else np.where(w > largest, w, 0.0)
+    beyond = float(cut.mean())
     total, below = float(phi.sum()), float(omega.sum())
     matched = int((w > 0).sum())
     mean = total / below if matched else np.nan

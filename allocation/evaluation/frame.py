@@ -31,7 +31,7 @@ def tidy(
 
 def check_reference(reference: str | Sequence[str] | None, names: Sequence[str]) -> list[str]:
     """The names of the candidates; raises InputError for one that is no policy."""
-    several = isinstance(reference, Sequence | np.ndarray) and not isinstance(reference, str)
+    several = np.iterable(reference) and not isinstance(reference, str)
     chosen = [] if reference is None else [str(name) for name in reference] if several else [str(reference)]
     for name in chosen:
         if name not in names:

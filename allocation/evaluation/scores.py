@@ -71,8 +71,10 @@ def bias_bounds(
     residual = fitted[:, 0] if isinstance(fitted, np.ndarray) else 0.0
     rows, bounds = np.arange(len(held_out)), np.empty(len(decision))
     for k, z in enumerate(decision):
-        kept = largest * held_out.propensity[rows, z]
-        beyond = np.maximum(1 - kept, 0) if estimator == "clipped" else kept < 1
+        chance = held_out.propensity[rows, z]
+        beyond = 1 / chance > largest  # as `terms` compares, to the last digit
+        if estimator == "clipped":
+            beyond = np.where(beyond, 1 - largest * chance, 0.0)
         bounds[k] = bias_bound(estimator, beyond.sum(), logged, residual)
     return bounds
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from allocation.evaluation.draws import Draws
 from allocation.evaluation.estimators import FEW, effective_size
 from uplift.campaign import Campaign
 
@@ -33,7 +34,8 @@ def support(decision: NDArray[np.integer], campaign: Campaign, cluster: Codes | 
     """
     weight = match_weights(decision, campaign)
     inverse = _inverse(campaign, np.arange(len(campaign)), decision)
-    return int((weight > 0).sum()), _smaller(weight, inverse, 1.0, campaign.treatment, cluster)
+    draws = Draws([decision], [inverse], campaign.treatment, cluster)
+    return int((weight > 0).sum()), min(effective_size(_within(weight, cluster)), draws.expected_size())
 
 
 def apart(
@@ -47,34 +49,19 @@ def apart(
     differ = np.flatnonzero(one != other)
     if not len(differ):
         return 0, 0.0
-    received = campaign.treatment[differ]
-    inverse, weight = np.zeros(len(differ)), np.zeros(len(differ))
-    for decision in (one[differ], other[differ]):
-        chances = _inverse(campaign, differ, decision)
-        inverse += chances
-        weight += np.where(decision == received, chances, 0.0)  # one of the two is 0: that of the difference's size
+    received, decisions = campaign.treatment[differ], [one[differ], other[differ]]
+    inverses = [_inverse(campaign, differ, decision) for decision in decisions]
+    # Of each user's two weights one is 0: their sum has the size of their difference.
+    pairs = zip(decisions, inverses, strict=True)
+    weight = np.sum([np.where(decision == received, inverse, 0.0) for decision, inverse in pairs], axis=0)
     group = None if cluster is None else np.unique(cluster[differ], return_inverse=True)[1]
-    return int((weight > 0).sum()), _smaller(weight, inverse, 2.0, received, group)
+    expected = Draws(decisions, inverses, received, group).expected_size()
+    return int((weight > 0).sum()), min(effective_size(_within(weight, group)), expected)
 
 
-def _smaller(
-    weight: Array, inverse: Array, mean: float, treatment: NDArray[np.int64], cluster: Codes | None
-) -> float:
-    """The smaller of the matched and the expected effective size; `mean` and `inverse` are E w and E w^2 a user.
-
-    With clusters w is added up within them, of m users each. Where each cluster has one arm it was drawn as a whole,
-    and E (sum w)^2 = m sum E w^2; else users were drawn one by one: sum E w^2 + m (m - 1) mean^2.
-    """
-    expected = float(inverse.sum())
-    if cluster is not None:
-        m, by_cluster = np.bincount(cluster), np.bincount(cluster, inverse)
-        first = treatment[np.unique(cluster, return_index=True)[1]]
-        if (treatment == first[np.unique(cluster, return_inverse=True)[1]]).all():
-            expected = float((m * by_cluster).sum())
-        else:
-            expected = float((by_cluster + m * (m - 1) * mean**2).sum())
-        weight = np.bincount(cluster, weight).astype(np.float64)
-    return min(effective_size(weight), (mean * len(inverse)) ** 2 / expected)
+def _within(weight: Array, cluster: Codes | None) -> Array:
+    """Weights (n,) added up within clusters."""
+    return weight if cluster is None else np.bincount(cluster, weight).astype(np.float64)
 
 
 def lacking(matched: int, effective: float, users: int, unit: str = "users") -> str:

@@ -78,10 +78,10 @@ def check_shares(source: Source, allow_mismatch: bool) -> list[str]:
 
 
 def all_names(asked: tuple[str, ...], filed: Mapping[str, Filed]) -> list[str]:
-    """The policies as tables call them; refuses a file's name that a fitted policy has."""
+    """The policies as tables call them; refuses a file's name that policies have which are fitted here."""
     names = [NAMES[name] for name in asked]
     for name in filed:
-        if name in names:
+        if name in (*NAMES, *NAMES.values()):
             raise InputError(f"a file is named {name!r}, as a policy that is fitted here; give it a name of its own")
     return [*names, *filed]
 

@@ -67,10 +67,10 @@ def rows(result: EvaluationResult) -> list[Row]:
 
 
 def clear_side(r: pd.Series, alpha: float) -> int:
-    """1 where the row is better than its reference, -1 where worse, by the adjusted p-value; else 0."""
+    """1 where the row is better than its reference, -1 where worse, by adjusted p-value and interval both; else 0."""
     if "p_adjusted" not in r or not r["p_adjusted"] < alpha:
         return 0
-    return 1 if r["difference"] > 0 else -1
+    return int(r["difference_low"] > 0) - int(r["difference_high"] < 0)
 
 
 def bias(frame: pd.DataFrame, amount: str) -> pd.Series:

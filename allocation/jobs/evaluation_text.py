@@ -117,8 +117,10 @@ class Telling:
         told += self._where(because, unclear[trimmed])
         unclear = unclear[~trimmed]
         told += self._where("Not distinguishable from the reference", unclear)
-        alone = unclear[(unclear["difference_low"] > 0) | (unclear["difference_high"] < 0)]
-        told += self._where("Clear of zero taken alone, but not among so many comparisons", alone)
+        clear = (unclear["difference_low"] > 0) | (unclear["difference_high"] < 0)
+        alone = clear & (unclear["p_value"] < self.alpha)
+        told += self._where("Clear of zero taken alone, but not among so many comparisons", unclear[alone])
+        told += self._where("Clear of zero by the interval, but not by the p-value", unclear[clear & ~alone])
         return told + self._where("The same decisions as the reference", same)
 
     def overspent(self) -> list[str]:

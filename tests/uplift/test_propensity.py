@@ -243,3 +243,15 @@ def test_far_too_many_of_a_rare_arm_are_seen(n, p, true):
                 assert "arm 'mail' should have about 2 of" in mismatch.text
     assert told[True] > 290
     assert told[False] <= 2
+
+
+@pytest.mark.parametrize("clusters", [60, 99])
+def test_rare_arms_of_whole_clusters_are_seen(clusters):
+    """One cluster in ten was to get the mail, half of them did: few for the chi-square, not for the Poisson tail."""
+    code = np.repeat(np.arange(clusters), 50)
+    told = [share_mismatch(drawn((code % of == 0).astype(int), [0.9, 0.1]), code) for of in (2, 10)]
+    assert told[0] is not None
+    assert told[0].chance < 1e-8
+    assert told[1] is None
+    alone = drawn(np.repeat([0, 1], [1_980, 20]), [0.999, 0.001])
+    assert share_mismatch(alone, np.arange(2_000)).chance == share_mismatch(alone).chance

@@ -107,10 +107,13 @@ def test_without_large_weights_nothing_is_trimmed():
         assert (one.mean, one.bias_bound) == (other.mean, 0.0)
 
 
-def test_weights_that_were_not_drawn_are_missed_in_the_bound():
-    """Half of the users are at 1/250 and none of them matched: the kept weights average .5, so half may be amiss."""
-    found = off_policy(np.full(100, 10.0), np.r_[np.ones(50), np.zeros(50)], estimator="clipped", largest_weight=10)
-    assert found.bias_bound == pytest.approx(5.0)
+def test_the_bound_of_arrays_counts_the_weights_that_were_cut():
+    """10 of 100 at weight 50, values 10: cut at 10 by 40, .1 x 40 x 10 = 40 a user; SWITCH drops .1 x 50 x 10."""
+    value, weight = np.full(100, 10.0), np.r_[np.full(10, 50.0), np.full(90, 0.9)]
+    assert off_policy(value, weight, estimator="clipped", largest_weight=10).bias_bound == pytest.approx(40)
+    model = {"expected": np.zeros(100), "fitted": np.zeros(100)}
+    assert off_policy(value, weight, estimator="switch", largest_weight=10, **model).bias_bound == pytest.approx(50)
+    assert off_policy(value, weight, estimator="clipped", largest_weight=50).bias_bound == 0
 
 
 @given(logs(), st.floats(-50, 50))
@@ -198,7 +201,7 @@ def test_an_estimate_prints_itself_with_its_uncertainty():
     assert text == "1 a user (se 0.1, 95% 0.803016 to 1.19698); matched: 100 of 100, effectively 100"
     few = str(off_policy(np.ones(100), np.r_[2.0, np.zeros(99)], estimator="clipped", largest_weight=1.0))
     assert "matched: 1 of 100, effectively 1;" in few
-    assert "trimming may bias it by up to 0.99" in few
+    assert "trimming may bias it by up to 0.01" in few
     assert few.endswith(": below 30 no interval can be trusted")
     none = str(off_policy([1.0, 2.0], [0.0, 0.0]))
     assert none == "no estimate: none of 2 users received what the policy would give"

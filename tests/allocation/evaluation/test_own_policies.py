@@ -150,6 +150,6 @@ def test_plausible_mistakes_are_told(policies, options, message):
 def test_a_policy_of_your_own_may_remember_plain_ids():
     mine = TopUsers().fit(TRAIN)
     mine.users_ = [int(i) for i in HELD_OUT.user_id[:3]]
-    stated = replace(HELD_OUT, source="")
-    with pytest.raises(InputError, match=r"3 of 1,000 users in the evaluation set trained policy 'mine'"):
-        evaluate({"mine": mine}, stated, budgets=[400.0], n_bootstrap=10)
+    for log in (HELD_OUT, replace(HELD_OUT, source="")):
+        with pytest.raises(InputError, match=r"3 of 1,000 users in the evaluation set trained policy 'mine'"):
+            evaluate({"mine": mine}, log, budgets=[400.0], n_bootstrap=10)

@@ -7,6 +7,7 @@ import pytest
 
 from allocation import evaluate
 from allocation.evaluation.nuisance import Outcomes
+from allocation.evaluation.scores import VALUE, bias_bounds
 from allocation.evaluation.support import apart, lacking, not_apart, support
 from tests.allocation.evaluation.logs import log_of
 
@@ -99,3 +100,28 @@ def test_the_words():
     assert not_apart(1, 1.0) == "1 matched user tells the two apart; 30 are needed"
     assert not_apart(16, 15.2) == "16 matched users, who count as 15, tell the two apart; 30 are needed"
     assert not_apart(40, 40.0) == ""
+
+
+def test_clusters_drawn_whole_and_decided_user_by_user():
+    """100 whole clusters of 50 at 1/4, decisions at random: against the second moment of 2,000 drawn assignments."""
+    rng = np.random.default_rng(0)
+    cluster, decision = np.repeat(np.arange(100), 50), rng.integers(0, 4, 5_000)
+    log = log_of(rng.integers(0, 4, 100)[cluster], np.zeros(5_000), np.full((5_000, 4), 0.25))
+    counts = np.zeros((100, 4))
+    np.add.at(counts, (cluster, decision), 4.0)  # the weight of a cluster by the arm that it draws
+    drawn = counts[np.arange(100), rng.integers(0, 4, (2_000, 100))]
+    expected = 5_000**2 / (drawn**2).sum(axis=1).mean()
+    size = support(decision, log, cluster)[1]
+    realised = counts[np.arange(100), log.treatment[::50]]
+    assert size == pytest.approx(min(expected, realised.sum() ** 2 / (realised**2).sum()), rel=0.03)
+    assert size > 80
+
+
+def test_a_largest_weight_equal_to_every_weight_trims_nothing():
+    """For all of .01, .02, ..., .99, whatever the rounding of 1 / p and p / 1."""
+    for percent in range(1, 100):
+        p = percent / 100
+        log = log_of(np.arange(100) % 2, np.ones(100), np.tile([p, 1 - p], (100, 1)))
+        zeros, model = np.zeros((1, 100), dtype=int), Outcomes(np.zeros((100, 2)), None)
+        for estimator in ("switch", "clipped"):
+            assert bias_bounds(estimator, VALUE, log, model, 1 / p, zeros)[0] == 0

@@ -38,12 +38,13 @@ CELL: dict[str, Any] = {
     "difference_high": 15.0,
     "difference_band_low": -8.0,
     "difference_band_high": 18.0,
+    "p_value": 0.3,
     "p_adjusted": 0.5,
     "splits": 1,
 }
 ZERO = dict.fromkeys(
     ("difference", "difference_se", "difference_low", "difference_high", "difference_band_low"), 0.0
-) | {"difference_band_high": 0.0, "same_decision": True, "p_adjusted": np.nan}
+) | {"difference_band_high": 0.0, "same_decision": True, "p_value": np.nan, "p_adjusted": np.nan}
 
 
 def made(

@@ -38,9 +38,12 @@ def test_better_and_worse_follow_the_adjusted_p_value_not_the_interval():
     worse = {"difference": -20.0, "difference_low": -30.0, "difference_high": -10.0, "p_adjusted": 0.01}
     assert "Worse than the reference: model at 0.5 (-0.200 [-0.300, -0.100])." in told(worse)
     assert "Nothing is shown to be better than the reference." in told(worse)
-    sentences = told(clear | {"p_adjusted": 0.06})
+    sentences = told(clear | {"p_adjusted": 0.06, "p_value": 0.01}, comparisons=6)
     assert not any(sentence.startswith("Better") for sentence in sentences)
     assert "Clear of zero taken alone, but not among so many comparisons: model at 0.5." in sentences
+    sentences = told(clear | {"p_adjusted": 0.06, "p_value": 0.06})
+    assert "Clear of zero by the interval, but not by the p-value: model at 0.5." in sentences
+    assert not any(s.startswith("Better") for s in told(clear | {"difference_low": -1.0}))
 
 
 def test_nothing_distinguishable_is_said_in_plain_words():
