@@ -169,6 +169,9 @@ class Telling:
         names = list(dict.fromkeys(first["reference"]))
         if self.chosen != "picked":
             return f"Reference: {'; '.join(names)}{', the first given' if self.chosen == 'first' else ''}."
+        own = self.frame["policy"] == self.frame["reference"]
+        if self.frame.loc[own, "value"].isna().all():
+            return f"No rule of thumb can be verified; {' and '.join(names)} stands in as the reference."
         cells = [f"{name} {self._at(first.loc[first['reference'] == name, 'budget'])}" for name in names]
         return (
             f"Reference, the rule of thumb of highest verified value: {'; '.join(cells)}. It was picked on the same "

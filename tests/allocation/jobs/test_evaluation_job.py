@@ -12,6 +12,7 @@ import pytest
 from allocation.engine.problem import ProblemError
 from allocation.jobs.evaluation_job import EvaluationResult, run_evaluation
 from allocation.jobs.evaluation_plan import EvaluationPlan
+from allocation.jobs.evaluation_text import findings
 from allocation.jobs.policies_named import MEANINGS, NAMES, USUAL, fit_named
 from tests.allocation.test_cli import log
 from uplift import synthetic
@@ -271,3 +272,16 @@ def test_a_budget_that_nobody_could_spend_is_asked_about(tmp_path: Path):
     assert _asked(0.5 * dearest, dearest) == []
     assert _asked(0.1, 15_500.0)[0].startswith("A budget of 15,500 a user is more than giving everybody the dearest")
     assert _asked(0.1, 900.0, 15_500.0)[0].startswith("Budgets from 900 up a user are more than")
+
+
+def test_no_rule_of_thumb_is_called_highest_where_none_is_verified(tmp_path):
+    """30 held-out users of two arms: about 15 match each rule, which is too few for any figure."""
+    rng = np.random.default_rng(0)
+    log = pd.DataFrame({"id": range(60), "arm": np.tile(["none", "mail"], 30), "y": rng.random(60), "c": 1.0})
+    log.assign(x=rng.normal(size=60)).to_csv(tmp_path / "log.csv", index=False)
+    roles = {"treatment": "arm", "value": "y", "cost": "c", "features": ["x"], "user_id": "id"}
+    propensity = {"propensity": {"none": 0.5, "mail": 0.5}}
+    plan = EvaluationPlan(str(tmp_path / "log.csv"), policies=("nobody", "single"), roles=roles | propensity)
+    sentences = findings(run_evaluation(plan))
+    assert "No rule of thumb can be verified; nobody stands in as the reference." in sentences
+    assert not any("highest verified" in sentence for sentence in sentences)
