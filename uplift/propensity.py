@@ -165,7 +165,7 @@ def share_mismatch(campaign: Campaign, cluster: NDArray[np.int64] | None = None)
     expected, logged = p.sum(axis=0), got.sum(axis=0)
     worst = int(np.argmax(np.abs(logged - expected) / np.sqrt(expected)))
     named = " or ".join(repr(campaign.arms[j]) for j in groups[worst])
-    alone = ", or give cluster= where users of a group (a household) got their arm together"
+    alone = ", or name the clusters where users of a group (a household) got their arm together"
     text = (
         f"the propensities contradict the log ({test} test of the arm counts, {_p(chance)}): arm {named} should "
         f"have about {expected[worst]:,.0f} of {len(campaign):,} users and has {logged[worst]:,.0f}; every verified "

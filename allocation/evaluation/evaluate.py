@@ -84,10 +84,10 @@ def evaluate(
       `p_adjusted` for all `comparisons` of the estimator: in closed form, as the bands. Where trimming may bias the
       difference, by `difference_bias_bound`, there is no p-value.
 
-    Warns when a policy promises to spend more than the budget. Misleads when the propensities are wrong, when users
-    influence each other, and for users of another kind. Everything is given the decisions and the price: what a refit
-    would change, `stability` tells. Raises InputError for a log or policy that cannot be verified (see
-    `evaluation.checks`), and for arguments that do not fit; ProblemError for budgets that do not.
+    Warns when a policy promises to spend more than the budget, and of few resamples. Misleads when the propensities
+    are wrong, when users influence each other, and for users of another kind. Everything is given the decisions and
+    the price: what a refit would change, `stability` tells. Raises InputError for a log or policy that cannot be
+    verified (see `evaluation.checks`), and for arguments that do not fit; ProblemError for budgets that do not.
     """
     names = check_estimators(estimators)
     check_fraction(level, "level", 0.95)

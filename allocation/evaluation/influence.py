@@ -11,13 +11,6 @@ Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 
-def added_up(influence: Array, cluster: Codes | None) -> Array:
-    """Influence (m, n) added up within clusters (n,), numbered from 0: (m, G); unchanged without clusters."""
-    if cluster is None:
-        return influence
-    return np.stack([np.bincount(cluster, row) for row in influence])
-
-
 def small_sample(groups: int) -> float:
     """G / (G - 1) for G independent users or clusters; NaN for one, which cannot tell how much it varies."""
     return groups / (groups - 1) if groups > 1 else math.nan
@@ -25,5 +18,5 @@ def small_sample(groups: int) -> float:
 
 def standard_error(influence: Array, cluster: Codes | None = None) -> float:
     """Of the mean whose influence is (n,): sqrt(G / (G - 1) sum_g (sum_{i in g} psi_i)^2) / n."""
-    groups = added_up(influence[None], cluster)[0]
+    groups = influence if cluster is None else np.bincount(cluster, influence)
     return math.sqrt(small_sample(len(groups)) * float((groups**2).sum())) / len(influence)

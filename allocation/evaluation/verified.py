@@ -123,21 +123,24 @@ def _points(
 ) -> tuple[Array, Array]:
     """Totals n sum phi / sum omega of each decision's cells, (m,), and their covariance, (m, m), users in pieces."""
     m, n = decision.shape
-    order = np.arange(n) if cluster is None else np.argsort(cluster, kind="stable")
-    starts = np.arange(n) if cluster is None else np.flatnonzero(np.diff(cluster[order], prepend=-1))
+    starts = np.arange(n)
+    if cluster is not None:
+        order = np.argsort(cluster, kind="stable")
+        starts = np.flatnonzero(np.diff(cluster[order], prepend=-1))
+        phi, omega, decision = phi[order], None if omega is None else omega[order], decision[:, order]
     above, below = np.zeros(m), np.full(m, float(n))
     for first, end in pieces(n):
-        above += _chosen(phi, decision, order[first:end]).sum(axis=1)
+        above += _chosen(phi, decision, first, end).sum(axis=1)
     if omega is not None:
-        below = np.sum([_chosen(omega, decision, order[first:end]).sum(axis=1) for first, end in pieces(n)], axis=0)
+        below = np.sum([_chosen(omega, decision, first, end).sum(axis=1) for first, end in pieces(n)], axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean, weight = above / below, n / below
     covariance = np.zeros((m, m))
     for begin in _aligned(starts, n):
-        rows = order[begin[0] : begin[-1]]
-        share = mean[:, None] if omega is None else mean[:, None] * _chosen(omega, decision, rows)
+        first, end = int(begin[0]), int(begin[-1])
+        share = mean[:, None] if omega is None else mean[:, None] * _chosen(omega, decision, first, end)
         with np.errstate(invalid="ignore"):
-            psi = (_chosen(phi, decision, rows) - share) * weight[:, None]
+            psi = (_chosen(phi, decision, first, end) - share) * weight[:, None]
         groups = psi if cluster is None else np.add.reduceat(psi, begin[:-1] - begin[0], axis=1)
         covariance += groups @ groups.T
     return n * mean, covariance * small_sample(len(starts))
@@ -152,6 +155,7 @@ def _aligned(starts: NDArray[np.int64], n: int) -> Iterator[NDArray[np.int64]]:
         yield ends[first : last + 1]
 
 
-def _chosen(table: Array, decision: NDArray[np.integer], rows: NDArray[np.int64]) -> Array:
-    """The cells that each decision picks for these users, (m, rows)."""
-    return np.asarray(table[rows, decision[:, rows]])
+def _chosen(table: Array, decision: NDArray[np.integer], first: int, end: int) -> Array:
+    """The cells that each decision picks for users first, ..., end - 1: (m, end - first)."""
+    part = table[first:end]
+    return np.asarray(part.ravel().take(np.arange(len(part)) * part.shape[1] + decision[:, first:end]))

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from allocation.engine.money import amount_text
 from allocation.engine.problem import ProblemError
 from allocation.evaluation.estimators import check_estimators
@@ -19,6 +17,7 @@ from allocation.jobs.policies_named import NAMES, RULES, USUAL, check_names
 from allocation.jobs.source import Source
 from allocation.policies.base import ArmMeans
 from uplift.errors import InputError, check_fraction, nearest
+from uplift.groups import label_codes
 from uplift.propensity import share_mismatch
 
 ROUNDING = 1e-9  # share by which a mean cost may fall short of the budget that equals it
@@ -68,7 +67,7 @@ def check_plan(plan: EvaluationPlan) -> tuple[str, ...]:
 
 def check_shares(source: Source, allow_mismatch: bool) -> list[str]:
     """What contradicts the propensities; refused unless allowed."""
-    code = None if source.cluster is None else np.unique(source.cluster, return_inverse=True)[1]
+    code = None if source.cluster is None else label_codes(source.cluster, len(source.campaign), "cluster")[1]
     mismatch = share_mismatch(source.campaign, code)
     if mismatch is None:
         return []

@@ -117,10 +117,7 @@ def read_response(path: str, users: Campaign) -> Response:
                 f"{path} has no value.{arm} column; predictions for every arm of the log are expected: "
                 f"{', '.join(users.arms)}"
             )
-    # In a CSV file, ids as the text that they are: 007 stays 007.
-    with _naming(path):
-        ids = user_ids(open_frame(read_table(path, ["user_id"])), "user_id")
-    rows = _rows(path, ids, users)
+    rows = _rows(path, response.user_id, users)
     columns = [response.arms.index(arm) for arm in users.arms]
     return Response(response.value[rows][:, columns], response.cost[rows][:, columns], users.arms)
 

@@ -163,7 +163,7 @@ def test_chance_of_the_arm_counts_is_that_of_pearson():
     assert mismatch.chance == pytest.approx(chisquare([560, 220, 220], [500, 250, 250]).pvalue, rel=1e-9)
     assert "chi-square test of the arm counts, p = 0.0007" in mismatch.text
     assert "arm 'none' should have about 500 of 1,000 users and has 560" in mismatch.text
-    assert mismatch.text.endswith("or give cluster= where users of a group (a household) got their arm together")
+    assert mismatch.text.endswith("or name the clusters where users of a group (a household) got their arm together")
     assert "cluster=" not in share_mismatch(drawn(treatment, [0.5, 0.25, 0.25]), np.arange(1000)).text
 
 

@@ -129,7 +129,7 @@ def test_a_log_drawn_by_household_is_no_contradiction():
         np.arange(1000), ("x",),
     )  # fmt: skip
     everybody = decided(np.ones(1000, int), names=("one",), budgets=(1.0,))
-    with pytest.warns(UserWarning, match="contradict the log.*or give cluster="):
+    with pytest.warns(UserWarning, match="contradict the log.*or name the clusters"):
         support_by_arm(everybody, held_out)
     assert support_by_arm(everybody, held_out, cluster=cluster).effective_size[1] == pytest.approx(8)
     with pytest.raises(InputError, match=r"cluster has shape \(3,\) for 1,000 users"):
