@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from allocation.evaluation.support_by_arm import support_by_arm
     from allocation.policies.base import Policy
     from allocation.policies.baselines import BestMix, BestSingleArm, Nobody, OutcomeTargeting, RandomArm
+    from allocation.policies.end_to_end import EndToEnd
+    from allocation.policies.saved import load_policy
     from allocation.policies.two_stage import TwoStage
 
 # Loaded on first use: `earmark --help` must not wait for the numerical libraries.
@@ -40,6 +42,7 @@ _HOME = {
     "Allocation": "allocation.engine.problem",
     "BestMix": "allocation.policies.baselines",
     "BestSingleArm": "allocation.policies.baselines",
+    "EndToEnd": "allocation.policies.end_to_end",
     "Frontier": "allocation.engine.frontier",
     "Limit": "allocation.engine.limit",
     "Nobody": "allocation.policies.baselines",
@@ -55,6 +58,7 @@ _HOME = {
     "evaluate_splits": "allocation.evaluation.repeated",
     "fit_outcomes": "allocation.evaluation.nuisance",
     "frontier": "allocation.engine.frontier",
+    "load_policy": "allocation.policies.saved",
     "next_experiment": "allocation.evaluation.experiment",
     "off_policy": "allocation.evaluation.estimators",
     "solve": "allocation.engine.solve",
@@ -66,6 +70,7 @@ __all__ = [
     "Allocation",
     "BestMix",
     "BestSingleArm",
+    "EndToEnd",
     "Frontier",
     "Limit",
     "Nobody",
@@ -81,6 +86,7 @@ __all__ = [
     "evaluate_splits",
     "fit_outcomes",
     "frontier",
+    "load_policy",
     "next_experiment",
     "off_policy",
     "solve",

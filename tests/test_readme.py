@@ -23,12 +23,13 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_python_examples_run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "difference_low" in printed
     assert "adjusted effect" in printed
+    assert "End-to-end on 110,000 users: the net tuned for the decision decides" in printed
     assert "Next experiment: two-stage against mix" in printed
     assert "Decision stability: 5 refits" in printed
     assert "Curve(qini, per-user: " in printed
@@ -88,3 +89,19 @@ def test_every_file_and_make_target_that_it_names_exists():
 
 def test_no_placeholder_is_left():
     assert re.findall(r"\b[A-Z]+_[A-Z_]+\b", README.replace("EARMARK_DATA", "")) == []
+
+
+def test_the_commands_for_an_end_to_end_fit_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    block = next(b for b in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL) if "earmark fit" in b)
+    fit, evaluate = (shlex.split(line) for line in block.replace("\\\n", " ").strip().split("\n"))
+    rng = np.random.default_rng(0)
+    arm = rng.choice(["none", "mail"], 400)
+    frame = pd.DataFrame({"age": rng.normal(size=400), "visits": rng.normal(size=400), "id": np.arange(400)})
+    frame = frame.assign(arm=arm, revenue=rng.gamma(2, 5, 400), cost=1.0 * (arm == "mail"))
+    monkeypatch.chdir(tmp_path)
+    frame.to_parquet("log.parquet")
+    for words in ([*fit, "--hidden", "4"], evaluate):
+        result = CliRunner().invoke(app, words[1:])
+        assert result.exit_code == 0, result.output
+    assert (tmp_path / "spring-policy" / "policy.json").is_file()
+    assert "spring" in result.output

@@ -11,6 +11,7 @@ import typer
 from allocation.cli.app_command import show_app
 from allocation.cli.demo_command import demo
 from allocation.cli.evaluate_command import evaluate
+from allocation.cli.fit_command import fit
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(demo)
+app.command()(fit)
 app.command()(evaluate)
 app.command("app")(show_app)
 

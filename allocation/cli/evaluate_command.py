@@ -30,11 +30,28 @@ def evaluate(
         str | None,
         typer.Option(
             help="Policies to fit, with commas between: nobody, single (best single arm), mix (best mix of arms), "
-            "random, outcome (outcome targeting), s, t, x, dr, forest, neural (two-stage with that learner). "
-            "[default: nobody,single,mix,random,outcome,s,t,dr; none where files of policies are given]",
+            "random, outcome (outcome targeting), s, t, x, dr, forest, neural (two-stage with that learner), "
+            "end-to-end. [default: nobody,single,mix,random,outcome,s,t,dr; none where --policy or files of policies "
+            "are given]",
             metavar="NAMES",
         ),
     ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A policy that `earmark fit` or policy.save wrote, for a log with its arms and features. It is "
+            "refused on users whom it was fitted on. May be given several times.",
+            metavar="NAME=FOLDER",
+        ),
+    ] = None,
+    unseen: Annotated[
+        bool,
+        typer.Option(
+            "--unseen",
+            help="Verify on those users alone on whom no --policy was fitted; --policies are then fitted on the "
+            "others.",
+        ),
+    ] = False,
     decisions: Annotated[
         list[str] | None,
         typer.Option(
@@ -159,6 +176,8 @@ def evaluate(
         plan = EvaluationPlan(
             data=data,
             policies=None if policies is None else tuple(split_names(policies) or ()),
+            saved=named_files(policy, "policy", "FOLDER", "earmark-policy"),
+            unseen=unseen,
             decisions=named_files(decisions, "decisions"),
             responses=named_files(responses, "responses"),
             budgets_per_user=number_list(budgets_per_user, "budgets-per-user"),

@@ -91,15 +91,17 @@ def number_list(text: str | None, option: str) -> tuple[float, ...] | None:
     return tuple(numbers)
 
 
-def named_files(texts: list[str] | None, option: str) -> dict[str, str]:
-    """`NAME=FILE` of a repeated option as {name: file}."""
+def named_files(
+    texts: list[str] | None, option: str, what: str = "FILE", such: str = "decisions.parquet"
+) -> dict[str, str]:
+    """`NAME=FILE` (or `what`, `such` as an example) of a repeated option as {name: file}."""
     from uplift.errors import InputError
 
     files: dict[str, str] = {}
     for text in texts or []:
         name, _, path = (part.strip() for part in text.partition("="))
         if not name or not path:
-            raise InputError(f"--{option} {text!r} is no NAME=FILE; write such as --{option} ours=decisions.parquet")
+            raise InputError(f"--{option} {text!r} is no NAME={what}; write such as --{option} ours={such}")
         if name in files:
             raise InputError(f"--{option} names {name!r} more than once; give each policy a name of its own")
         files[name] = path

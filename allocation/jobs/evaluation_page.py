@@ -16,14 +16,15 @@ from allocation.jobs.policies_named import NAMES
 
 Spec = dict[str, Any]  # a part of a Vega-Lite specification
 
-# One colour a name of `policies_named`: Okabe and Ito's, then wine, brown and indigo; on a dark page lighter ones.
+# One colour a name of `policies_named`: Okabe and Ito's, then wine, brown, indigo and teal; on a dark page
+# lighter ones.
 LIGHT = (
     *("#7F7F7F", "#D55E00", "#E69F00", "#CC79A7", "#009E73", "#0072B2"),
-    *("#3A9BD9", "#8A7F00", "#882255", "#7A4B2A", "#332288"),
+    *("#3A9BD9", "#8A7F00", "#882255", "#7A4B2A", "#332288", "#00565B"),
 )
 DARK = (
     *("#A3ADB8", "#F08040", "#E69F00", "#EBB0D2", "#2CC79A", "#56B4E9"),
-    *("#A8DFFF", "#F0E442", "#E8649F", "#C9A27A", "#A79BFF"),
+    *("#A8DFFF", "#F0E442", "#E8649F", "#C9A27A", "#A79BFF", "#7DE8DC"),
 )
 TOLD = {
     "policy": "policy",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,6 @@ from allocation.engine.problem import ProblemError
 from allocation.evaluation.estimators import check_estimators
 from allocation.jobs.demo import budget_grid, default_budget
 from allocation.jobs.numbers import decimals, number
-from allocation.jobs.policies_filed import Filed
 from allocation.jobs.policies_named import NAMES, RULES, USUAL, check_names
 from allocation.jobs.source import Source
 from allocation.policies.base import ArmMeans
@@ -28,13 +27,17 @@ class EvaluationPlan:
     """What to evaluate: the arguments of `earmark evaluate`.
 
     `policies` are short names (`policies_named.NAMES`), None for the usual ones, or for none where files are given;
-    `decisions` and `responses` map a name to a file; `budgets_per_user` is money per user, None for the data's own.
+    `decisions` and `responses` map a name to a file, `saved` a name to the folder of a saved policy; `unseen`
+    verifies on the users whom no saved policy was fitted on; `budgets_per_user` is money per user, None for the
+    data's own.
     """
 
     data: str = "thornton_hiv"
     policies: tuple[str, ...] | None = None
     decisions: Mapping[str, str] = field(default_factory=dict)
     responses: Mapping[str, str] = field(default_factory=dict)
+    saved: Mapping[str, str] = field(default_factory=dict)
+    unseen: bool = False
     budgets_per_user: tuple[float, ...] | None = None
     splits: int = 1
     estimator: str = "dr"
@@ -55,12 +58,19 @@ def check_plan(plan: EvaluationPlan) -> tuple[str, ...]:
         raise InputError(f"bootstrap is {plan.n_bootstrap}; at least 2 resamples are expected, 1000 is usual")
     if plan.splits < 1:
         raise InputError(f"splits is {plan.splits}; at least 1 is expected")
-    usual = () if plan.decisions or plan.responses else USUAL
+    usual = () if plan.decisions or plan.responses or plan.saved else USUAL
     asked = usual if plan.policies is None else check_names(plan.policies)
     if plan.splits > 1 and not asked:
         raise InputError(
             f"{plan.splits} splits were asked for and no policy is to be fitted: policies from files are verified on "
             "the whole log; leave --splits out, or name --policies to fit"
+        )
+    if plan.unseen and not plan.saved:
+        raise InputError("--unseen leaves out the users of saved policies, and none is given: --policy NAME=FOLDER")
+    if plan.unseen and plan.splits > 1:
+        raise InputError(
+            f"--unseen verifies once, on the users whom no saved policy was fitted on; {plan.splits} splits at "
+            "random would mix them up: leave one of the two out"
         )
     return asked
 
@@ -76,13 +86,23 @@ def check_shares(source: Source, allow_mismatch: bool) -> list[str]:
     return [mismatch.text]
 
 
-def all_names(asked: tuple[str, ...], filed: Mapping[str, Filed]) -> list[str]:
-    """The policies as tables call them; refuses a file's name that policies have which are fitted here."""
-    names = [NAMES[name] for name in asked]
-    for name in filed:
-        if name in (*NAMES, *NAMES.values()):
-            raise InputError(f"a file is named {name!r}, as a policy that is fitted here; give it a name of its own")
-    return [*names, *filed]
+def all_names(asked: tuple[str, ...], filed: Iterable[str], saved: Iterable[str]) -> list[str]:
+    """The policies as tables call them; refuses a file's name that policies have which are fitted here.
+
+    A saved policy may be called what it is, such as "end-to-end", where no other of that name is fitted.
+    """
+    fitted = [NAMES[name] for name in asked]
+    rules = (*RULES, *RULES.values())
+    for what, names, taken in (
+        ("file", filed, (*NAMES, *NAMES.values())),
+        ("saved policy", saved, (*rules, *asked, *fitted)),
+    ):
+        for name in names:
+            if name in taken:
+                raise InputError(
+                    f"a {what} is named {name!r}, as a policy that is fitted here; give it a name of its own"
+                )
+    return [*fitted, *saved, *filed]
 
 
 def reference_of(given: str | None, names: list[str]) -> str | list[str] | None:
@@ -108,7 +128,7 @@ def budgets_of(plan: EvaluationPlan, source: Source, fixed: bool) -> tuple[tuple
             note = f"No budget was given: {stands} a user stands for one. Decisions from files do not depend on it."
             return (own,), [note]
         return tuple(budget_grid(control, own)), []
-    budgets = _distinct(plan.budgets_per_user)
+    budgets = distinct_budgets(plan.budgets_per_user)
     if budgets[0] < control and not fixed:
         raise ProblemError(
             f"the budget of {amount_text(budgets[0])} a user cannot be met: control alone costs "
@@ -117,7 +137,8 @@ def budgets_of(plan: EvaluationPlan, source: Source, fixed: bool) -> tuple[tuple
     return budgets, [*_of_decisions(plan, budgets), *_beyond(budgets, source, float(means.cost.max()))]
 
 
-def _distinct(given: Sequence[float]) -> tuple[float, ...]:
+def distinct_budgets(given: Sequence[float]) -> tuple[float, ...]:
+    """Budgets per user, rising, each once; raises ProblemError for one that is negative or no finite amount."""
     for budget in given:
         if math.isnan(budget) or budget < 0:
             raise ProblemError(f"budget is {budget:g}; budgets per user are 0 or more, in the unit of cost")

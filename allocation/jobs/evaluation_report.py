@@ -45,10 +45,15 @@ def report_html(result: EvaluationResult, drawings: Mapping[str, Mapping[str, st
             estimator=result.plan.estimator,
             clustered=result.source.cluster is not None,
             estimators=ESTIMATORS,
-            meanings={name: MEANINGS.get(name, "from a file") for name in asked},
+            meanings={name: _meaning(name, result) for name in asked},
             level=f"{100 * result.plan.level:g}%",
             users=result.users,
             seed=result.plan.seed,
             version=version,
         )
     )
+
+
+def _meaning(name: str, result: EvaluationResult) -> str:
+    """What a policy is, in the words of the table's legend."""
+    return "a saved policy" if name in result.plan.saved else MEANINGS.get(name, "from a file")

@@ -1,21 +1,26 @@
-"""Policies that somebody else made: decisions or predictions from files, in the order of the log's users."""
+"""Policies that were made before: saved ones, and decisions or predictions from files, in the log's order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allocation.engine.problem import Allocation
+from allocation.evaluation.checks import check_arms, check_unseen
 from uplift.campaign import Campaign
 from uplift.errors import InputError, nearest
 from uplift.files import read_table
 from uplift.frames import labels, numbers, open_frame, user_ids
 from uplift.response import Response
+
+if TYPE_CHECKING:
+    from allocation.policies.saved import SavedPolicy
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +62,7 @@ def read_filed(
     Raises InputError for a file that cannot be read, a name given twice, a user of the log that the file lacks, and
     an arm that the log does not have or, in predictions, that the file does not have.
     """
-    twice = next((name for name in decisions if name in responses), None)
-    if twice is not None:
-        raise InputError(f"--decisions and --responses both name {twice!r}; give each policy a name of its own")
+    _check_apart({"decisions": decisions, "responses": responses})
     if own_numbers and (decisions or responses):
         raise InputError(
             "policies from files are matched with the log by user id, and the log names none; say which column holds "
@@ -120,6 +123,79 @@ def read_response(path: str, users: Campaign) -> Response:
     rows = _rows(path, response.user_id, users)
     columns = [response.arms.index(arm) for arm in users.arms]
     return Response(response.value[rows][:, columns], response.cost[rows][:, columns], users.arms)
+
+
+def read_saved(folders: Mapping[str, str], filed: Mapping[str, object], log: Campaign) -> dict[str, SavedPolicy]:
+    """The policies that `policy.save` or `earmark fit` wrote, {name: fitted policy}, for a log with their columns.
+
+    Raises InputError for a folder that holds none, a name that a file of `filed` has too, and a policy of other arms
+    or of other features than the log's, or of the same in another order.
+    """
+    if not folders:
+        return {}
+    from allocation.policies.saved import load_policy  # skops takes seconds to import
+
+    _check_apart({"policy": folders, "decisions or --responses": filed})
+    saved = {name: load_policy(folder) for name, folder in folders.items()}
+    for name, policy in saved.items():
+        check_arms(name, policy.arms_, log)
+        features = getattr(policy, "features_", None)  # a rule of thumb looks at none
+        if features is not None and features != log.features:
+            raise InputError(
+                f"policy {name!r} was fitted on the features {', '.join(features)}; the log's are "
+                f"{', '.join(log.features)}: the same columns in the same order are expected, "
+                f"--features {','.join(features)}"
+            )
+    return saved
+
+
+def index_file(folder: str) -> Path:
+    """The file of a saved policy that holds the checksums of all the others."""
+    from allocation.policies.saved import FORM
+
+    return Path(folder).expanduser() / FORM.index
+
+
+def seen_by(saved: Mapping[str, SavedPolicy], log: Campaign) -> NDArray[np.bool_]:
+    """Which users of the log some saved policy was fitted on, (n,)."""
+    seen = np.zeros(len(log), dtype=bool)
+    for policy in saved.values():
+        seen |= policy.users_.among(log)
+    return seen
+
+
+def refuse_seen(saved: Mapping[str, SavedPolicy], held_out: Campaign, log: Campaign) -> None:
+    """Refuse a saved policy that was fitted on users who are to verify it, and say how to verify it on others."""
+    unseen = int((~seen_by(saved, log)).sum())
+    for name, policy in saved.items():
+        try:
+            check_unseen(f"policy {name!r}", policy.users_, held_out)
+        except InputError as error:
+            mend = (
+                f"add --unseen to verify on the {unseen:,} users of this log whom no saved policy was fitted on"
+                if unseen
+                else "none are left in this log: fit the policy with `earmark fit --share 0.5`, which leaves half"
+            )
+            raise InputError(f"{error}; here: {mend}") from None
+
+
+def unknowable(saved: Mapping[str, SavedPolicy], log: Campaign) -> list[str]:
+    """What is to be said of saved policies whose users cannot be compared with the log's."""
+    names = [name for name, policy in saved.items() if policy.users_.source != log.source]
+    if not names:
+        return []
+    return [
+        f"{', '.join(names)}: whether it was fitted on users of this log cannot be known, because a log without "
+        "--user-id has its rows numbered; if so, it looks better than it is."
+    ]
+
+
+def _check_apart(named: Mapping[str, Mapping[str, object]]) -> None:
+    """Refuse a name that two options give."""
+    (one, ours), (other, theirs) = named.items()
+    twice = next((name for name in ours if name in theirs), None)
+    if twice is not None:
+        raise InputError(f"--{one} and --{other} both name {twice!r}; give each policy a name of its own")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import Any
 
 from sklearn.frozen import FrozenEstimator
 
@@ -30,6 +31,7 @@ MODELS = {
     "dr": "two-stage DR",
     "forest": "two-stage forest",
     "neural": "two-stage neural",
+    "end-to-end": "end-to-end",
 }
 NAMES = RULES | MODELS
 USUAL = ("nobody", "single", "mix", "random", "outcome", "s", "t", "dr")
@@ -54,6 +56,7 @@ MEANINGS = {
     "two-stage DR": _TWO_STAGE.format("a doubly robust learner of effects"),
     "two-stage forest": _TWO_STAGE.format("a causal forest"),
     "two-stage neural": _TWO_STAGE.format("a neural network"),
+    "end-to-end": "a neural network that predicts value and cost, tuned for what its decisions are worth",
 }
 
 
@@ -69,31 +72,48 @@ def check_names(asked: Sequence[str]) -> tuple[str, ...]:
 
 
 def fit_named(
-    asked: Sequence[str], train: Campaign, seed: int, progress: Callable[[str], None] = lambda _: None
+    asked: Sequence[str],
+    train: Campaign,
+    seed: int,
+    progress: Callable[[str], None] = lambda _: None,
+    budgets_per_user: Sequence[float] | None = None,
 ) -> dict[str, Policy]:
     """Fit the policies of these short names on `train`: {name in tables: fitted policy}, in the order asked for.
 
-    Outcome targeting takes the S-learner's fit where both are asked for: one model less to fit, and what differs
-    between the two is then the rule and not the model.
+    The end-to-end policy is tuned for `budgets_per_user`, money per user; None leaves them to it. Outcome targeting
+    takes the S-learner's fit where both are asked for: one model less to fit, and what differs between the two is
+    then the rule and not the model.
     """
     learners: dict[str, ResponseLearner] = {}
     policies: dict[str, Policy] = {}
     for name in sorted(asked, key=lambda name: name not in MODELS):  # models first: outcome targeting shares one
-        if name in MODELS:
+        if name in LEARNERS:
             progress(f"fitting {NAMES[name]} on {len(train):,} users")
-            two_stage = TwoStage(_learner(name, seed)).fit(train)
+            two_stage = TwoStage(make_learner(name, seed)).fit(train)
             learners[name], policies[name] = two_stage.learner_, two_stage
         elif name == "outcome":
-            shared = FrozenEstimator(learners["s"]) if "s" in learners else _learner("s", seed)
+            shared = FrozenEstimator(learners["s"]) if "s" in learners else make_learner("s", seed)
             policies[name] = OutcomeTargeting(shared).fit(train)
+        elif name in MODELS:
+            progress(f"fitting {NAMES[name]} on {len(train):,} users")
+            budgets = None if budgets_per_user is None else [budget * len(train) for budget in budgets_per_user]
+            policies[name] = make_end_to_end(seed, budgets=budgets, progress=progress).fit(train)
         else:
             policies[name] = _rule(name, seed).fit(train)
     return {NAMES[name]: policies[name] for name in asked}
 
 
-def _learner(name: str, seed: int) -> ResponseLearner:
+def make_learner(name: str, seed: int, **arguments: Any) -> ResponseLearner:
+    """The learner of a short name, not fitted; `arguments` are further ones of its constructor."""
     # By name, so that a run loads EconML or torch only for a policy that needs them.
-    made: ResponseLearner = getattr(import_module("uplift.learners"), LEARNERS[name])(seed=seed)
+    made: ResponseLearner = getattr(import_module("uplift.learners"), LEARNERS[name])(seed=seed, **arguments)
+    return made
+
+
+def make_end_to_end(seed: int, *, hidden: tuple[int, ...] | None = None, **arguments: Any) -> Policy:
+    """The end-to-end policy, not fitted, on a net of these widths; `arguments` are further ones of `EndToEnd`."""
+    net = make_learner("neural", seed) if hidden is None else make_learner("neural", seed, hidden=hidden)
+    made: Policy = import_module("allocation.policies.end_to_end").EndToEnd(net, seed=seed, **arguments)
     return made
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from allocation.engine.problem import Allocation, Problem, allocation_of
 from allocation.engine.solve import solve
 from allocation.policies.base import ArmMeans, Users, treat_in_order
-from allocation.policies.two_stage import fit_learner, predict_response
+from allocation.policies.two_stage import fit_learner, predict_response, save_fitted
 from uplift.campaign import Campaign
 from uplift.learners.base import ResponseLearner
 from uplift.response import Response
@@ -31,6 +31,8 @@ class Nobody:
         """Control for every user; promised value and cost are the control arm's means in the log."""
         return allocation_of(self.means_.problem(len(users), budget), np.zeros(len(users), dtype=np.int64))
 
+    save = save_fitted
+
 
 class RandomArm:
     """Users in random order, each to a treatment drawn at random, until the predicted cost reaches the budget."""
@@ -48,6 +50,8 @@ class RandomArm:
         n = len(users)
         arm = stream(self.seed, "random arm").integers(1, len(self.arms_), n)
         return treat_in_order(self.means_.problem(n, budget), _order(self.seed, n), arm)
+
+    save = save_fitted
 
 
 class BestSingleArm:
@@ -81,6 +85,8 @@ class BestSingleArm:
         affordable[dear] = np.minimum(n, (limit - n * cost[0]) / extra_cost[dear])
         return int(np.argmax(affordable * (value - value[0])))
 
+    save = save_fitted
+
 
 class BestMix:
     """The best mix of arms over randomly drawn users: the whole budget spent as well as it can be without features.
@@ -105,6 +111,8 @@ class BestMix:
         decision[_order(self.seed, n)] = solved.decision
         return replace(solved, decision=decision)
 
+    save = save_fitted
+
 
 class OutcomeTargeting:
     """The common practice: the best single arm to the users with the highest predicted value under control.
@@ -118,7 +126,7 @@ class OutcomeTargeting:
 
     def fit(self, campaign: Campaign) -> Self:
         """Fit a clone of the learner and the means of the arms."""
-        self.arms_, self.users_ = campaign.arms, Seen.of(campaign)
+        self.arms_, self.users_, self.features_ = campaign.arms, Seen.of(campaign), campaign.features
         self.learner_ = fit_learner(self.learner, campaign)
         self.single_ = BestSingleArm().fit(campaign)
         return self
@@ -133,6 +141,8 @@ class OutcomeTargeting:
         problem = Problem(response.value, response.cost, budget)
         arm = np.full(len(users), self.single_.arm(len(users), problem.limit), dtype=np.int64)
         return treat_in_order(problem, np.argsort(-response.value[:, 0], kind="stable"), arm)
+
+    save = save_fitted
 
 
 def _order(seed: int, n: int) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from inspect import Parameter, signature
+from pathlib import Path
 from typing import Any, Self
 
 from numpy.typing import NDArray
@@ -36,6 +37,17 @@ def fit_learner(learner: ResponseLearner, campaign: Campaign) -> ResponseLearner
         propensity=campaign.propensity,
         arms=campaign.arms,
     )
+
+
+def save_fitted(policy: Any, folder: str | Path) -> Path:
+    """Write the fitted policy into a folder, from which `load_policy` reads it; the folder.
+
+    See `allocation.policies.saved.save_policy`: a folder with anything else in it is left alone.
+    """
+    # skops and LightGBM take a second to import, which no one waits for who only decides.
+    from allocation.policies.saved import save_policy
+
+    return save_policy(policy, folder)
 
 
 def predict_response(policy: Any, users: NDArray[Any] | Campaign) -> Response:
@@ -76,7 +88,7 @@ class TwoStage:
 
     def fit(self, campaign: Campaign) -> Self:
         """Fit a clone of the learner."""
-        self.arms_, self.users_ = campaign.arms, Seen.of(campaign)
+        self.arms_, self.users_, self.features_ = campaign.arms, Seen.of(campaign), campaign.features
         self.learner_ = fit_learner(self.learner, campaign)
         return self
 
@@ -92,3 +104,5 @@ class TwoStage:
         """The problem that `decide` solves."""
         response = users if isinstance(users, Response) else self.predict(users)
         return Problem(response.value, response.cost, budget)
+
+    save = save_fitted

@@ -21,6 +21,8 @@ from uplift.campaign import Campaign
 from uplift.learners import SLearner, TLearner
 from uplift.response import Response
 from uplift.seeds import stream
+from uplift.synthetic import simulation
+from uplift.synthetic.world import expected
 
 ARMS = synthetic.ARMS
 # EUR a user. From .37 on the cheapest arm goes to everybody and the rules of thumb no longer differ.
@@ -55,8 +57,8 @@ class Users:
     @classmethod
     def draw(cls, n: int, rng: np.random.Generator) -> Users:
         """Users of the simulated campaign."""
-        X = synthetic._features(rng, n)
-        return cls(X, synthetic._truth(X.astype(np.float64)))
+        X = simulation.users(rng, n)
+        return cls(X, expected(X.astype(np.float64)))
 
     def propensity(self, design: str) -> np.ndarray:
         """The chances of the arms, (n, K+1).
@@ -80,7 +82,7 @@ class Users:
         p = self.propensity(design)
         below = np.cumsum(p, axis=1)[:, :-1]
         treatment = (rng.random((len(p), 1)) >= below).sum(axis=1)
-        return synthetic._simulation(rng, self.X, self.truth, treatment, p).campaign
+        return simulation.gamma_log(rng, self.X, self.truth, treatment, p).campaign
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ from uplift.causal.estimate import (
     treated_position,
     user_mask,
 )
+from uplift.causal.scores import score_table
 from uplift.causal.words import counted, wrapped
 from uplift.errors import InputError
 from uplift.groups import label_codes
@@ -105,11 +106,7 @@ class Adjustment:
         j, when either the propensities or the outcomes are right. Nobody is trimmed: take the rows of `supported()`.
         A single cell is no prediction: its variance is that of y / p.
         """
-        rows = np.arange(len(self.value))
-        table = self.outcome.copy()
-        received = table[rows, self.treatment]
-        table[rows, self.treatment] += (self.value - received) / self.propensity[rows, self.treatment]
-        return table
+        return score_table(self.outcome, self.value, self.treatment, self.propensity)
 
     def supported(self, target: str = "all", arm: str | int = 1) -> NDArray[np.bool_]:
         """Who may be compared, (n,): no weight w_g(x) / p_j(x) above 1 / trim.

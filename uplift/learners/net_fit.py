@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -19,33 +20,69 @@ CALIBRATED = ("poisson", "zero_inflated_lognormal")
 BELIEVED = (0.5, 2.0)  # factors of a calibration; beyond, a few odd users speak and not the family's shape
 
 Array = NDArray[np.float64]
+Predicted = tuple[Tensor, Tensor]  # parameters of the likelihoods of value and of cost, as `parameters_of` gives them
 Ranges = tuple[Array, Array]  # smallest and largest: value (2,), cost (2, K+1)
 
 
-def fit_net(
-    log: Log,
-    outcomes: tuple[Outcome, Outcome],
-    unknown: NDArray[np.bool_],
-    ranges: Ranges,
-    hidden: tuple[int, ...],
-    schedule: Schedule,
-    device: torch.device,
-    rng: np.random.Generator,
-) -> tuple[ResponseNet, tuple[float, ...]]:
-    """A net fitted to the value and the cost of a log, on `device`, and its mean loss in each epoch.
+class Loss(Protocol):
+    """The mean loss of a batch of users, a scalar."""
 
-    Parameters: outcomes of value and of cost; unknown (K+1,), the arms whose cost is to be learnt; ranges that the
-    predictions are kept to. Raises InputError when the loss runs off.
+    def __call__(self, rows: Tensor, predicted: Predicted | None = None) -> Tensor:
+        """`rows` (b,) int64; `predicted` are the net's parameters for them, where somebody has them already."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class NetFit:
+    """A net on its way: the log it learns from, and what its outcomes are.
+
+    Attributes
+    ----------
+    log : checked. outcomes : of value and of cost. unknown (K+1,) : arms whose cost is to be learnt.
+    ranges : that the predictions are kept to. net : on `device`, changed in place. rng : for the next fit.
     """
-    generator = torch_generator(rng)
-    weight = np.ones(len(log.value)) if log.weight is None else log.weight
-    with learning():
-        net = ResponseNet(trunk_of(log.X, hidden, generator), len(log.arms) - 1, *outcomes, generator)
-        _start(net, log, outcomes)
-        net.to(device)
-        losses = train(net, _loss(net, log, outcomes, unknown, device), weight, schedule, rng)
-        _calibrate(net, log, unknown, ranges, device)
-    return net, losses
+
+    log: Log
+    outcomes: tuple[Outcome, Outcome]
+    unknown: NDArray[np.bool_]
+    ranges: Ranges
+    net: ResponseNet
+    device: torch.device
+    rng: np.random.Generator
+
+    @classmethod
+    def begin(
+        cls,
+        log: Log,
+        outcomes: tuple[Outcome, Outcome],
+        unknown: NDArray[np.bool_],
+        ranges: Ranges,
+        hidden: tuple[int, ...],
+        device: torch.device,
+        rng: np.random.Generator,
+    ) -> Self:
+        """A new net whose heads begin with what each arm's users show on average."""
+        generator = torch_generator(rng)
+        with learning():
+            net = ResponseNet(trunk_of(log.X, hidden, generator), len(log.arms) - 1, *outcomes, generator)
+            _start(net, log, outcomes)
+            return cls(log, outcomes, unknown, ranges, net.to(device), device, rng)
+
+    @property
+    def weight(self) -> Array:
+        """What each user counts, (n,), mean 1."""
+        return np.ones(len(self.log.value)) if self.log.weight is None else self.log.weight
+
+    def fit(self, schedule: Schedule) -> tuple[float, ...]:
+        """Fit the net to the log by its likelihood; the losses by epoch. Raises InputError when they run off."""
+        losses = train(self.net, self.factual_loss(), self.weight, schedule, self.rng)
+        with learning():
+            _calibrate(self.net, self.log, self.unknown, self.ranges, self.device)
+        return losses
+
+    def factual_loss(self) -> Loss:
+        """The mean negative log-likelihood of a batch; arms of known cost teach nothing about cost."""
+        return _loss(self.net, self.log, self.outcomes, self.unknown, self.device)
 
 
 def _start(net: ResponseNet, log: Log, outcomes: tuple[Outcome, Outcome]) -> None:
@@ -96,8 +133,7 @@ def _calibrate(net: ResponseNet, log: Log, unknown: NDArray[np.bool_], ranges: R
 
 def _loss(
     net: ResponseNet, log: Log, outcomes: tuple[Outcome, Outcome], unknown: NDArray[np.bool_], device: torch.device
-) -> Callable[[Tensor], Tensor]:
-    """The mean loss of a batch as a function of its rows; arms of known cost teach nothing about cost."""
+) -> Loss:
     values, costs = outcomes
     ones = np.ones(len(log.value)) if log.weight is None else log.weight
     X, y, c, weight, cost_weight = (
@@ -112,8 +148,8 @@ def _loss(
     )
     treatment = torch.from_numpy(log.treatment).to(device)
 
-    def _of_batch(rows: Tensor) -> Tensor:
-        value, cost = net.parameters_of(X[rows])
+    def _of_batch(rows: Tensor, predicted: Predicted | None = None) -> Tensor:
+        value, cost = net.parameters_of(X[rows]) if predicted is None else predicted
         received = treatment[rows]
         each = torch.arange(len(rows), device=device)
         of_value = net.value.likelihood.loss(value[each, received], y[rows])

@@ -16,7 +16,7 @@ from uplift.learners.base import factual_score
 from uplift.learners.costs import CostRange
 from uplift.learners.features import read_features
 from uplift.learners.log import checked_log
-from uplift.learners.net_fit import fit_net, tables
+from uplift.learners.net_fit import NetFit, tables
 from uplift.learners.nets import ResponseNet, Trunk
 from uplift.learners.outcomes import Outcome, monotone_range
 from uplift.learners.training import Progress, Schedule, device_of, layers, learning
@@ -121,7 +121,25 @@ class NeuralResponse(BaseEstimator):  # type: ignore[misc]  # scikit-learn carri
         Raises InputError on input that does not fit, a parameter outside its range, an outcome outside the support
         of the likelihood asked for, and known costs that fall from arm to arm where cost is to be monotone.
         """
+        begun = self.begin(X, value, treatment=treatment, cost=cost, propensity=propensity, arms=arms)
         schedule = Schedule(self.epochs, self.batch_size, self.lr, self.weight_decay, self.progress)
+        return self.finish(begun, begun.fit(schedule))
+
+    def begin(
+        self,
+        X: ArrayLike,
+        value: ArrayLike,
+        *,
+        treatment: ArrayLike,
+        cost: ArrayLike | None = None,
+        propensity: ArrayLike | None = None,
+        arms: Sequence[str] | None = None,
+    ) -> NetFit:
+        """The log and the net at its starting weights, for whoever trains it by another loss; then `finish`.
+
+        Arguments and errors as in `fit`.
+        """
+        Schedule(self.epochs, self.batch_size, self.lr, self.weight_decay, self.progress)  # refused before any work
         hidden = layers(self.hidden)
         device = device_of(self.device)
         value_rises, cost_rises = _monotone(self.monotone)
@@ -133,13 +151,16 @@ class NeuralResponse(BaseEstimator):  # type: ignore[misc]  # scikit-learn carri
         values = Outcome.of("value", self.value_likelihood, log.value, log.treatment, everywhere, value_rises)
         costs = Outcome.of("cost", self.cost_likelihood, log.cost, log.treatment, (paid.low, paid.high), cost_rises)
         rng = stream(self.seed, "neural response")
-        ranges = (worth, np.stack([low, high]))
-        net, losses = fit_net(log, (values, costs), ~paid.known, ranges, hidden, schedule, device, rng)
-        self.arms_ = log.arms
-        self.net_ = net.requires_grad_(False).to("cpu")
-        self.losses_ = losses
+        return NetFit.begin(log, (values, costs), ~paid.known, (worth, np.stack([low, high])), hidden, device, rng)
+
+    def finish(self, begun: NetFit, losses: Sequence[float]) -> Self:
+        """Become the model of what `begin` gave and somebody has trained since."""
+        values, costs = begun.outcomes
+        self.arms_ = begun.log.arms
+        self.net_ = begun.net.requires_grad_(False).to("cpu")
+        self.losses_ = tuple(losses)
         self.value_likelihood_, self.cost_likelihood_ = values.likelihood, costs.likelihood
-        self.value_range_, self.cost_range_ = ranges
+        self.value_range_, self.cost_range_ = begun.ranges
         return self
 
     def predict(self, X: ArrayLike) -> Response:

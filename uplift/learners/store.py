@@ -1,4 +1,7 @@
-"""Save a fitted learner into a folder and load it: JSON, safetensors, LightGBM's text and skops, never pickle."""
+"""Save a fitted learner into a folder and load it: JSON, safetensors, LightGBM's text and skops, never pickle.
+
+`Form`, `check_target`, `write_folder` and `read_folder` do the same for whatever else holds a learner.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -24,8 +28,21 @@ from uplift.errors import InputError
 from uplift.learners.encode import Parts, decode, encode
 
 FORMAT = 1
-INDEX = "model.json"
 ARRAYS = "arrays.safetensors"
+
+# What `encode` made and the parts beside it, with the types that may be built, to the thing itself.
+Decode = Callable[[Any, Parts, tuple[str, ...]], Any]
+
+
+@dataclass(frozen=True)
+class Form:
+    """A kind of folder: the name of the JSON file that says what is in it, and what messages call its content."""
+
+    index: str
+    noun: str
+
+
+MODEL = Form("model.json", "model")
 
 
 def save(model: BaseEstimator, folder: str | Path) -> Path:
@@ -41,46 +58,105 @@ def save(model: BaseEstimator, folder: str | Path) -> Path:
     written, and scikit-learn's NotFittedError.
     """
     check_is_fitted(model)
-    target = Path(folder).expanduser().resolve()
-    _check_target(target)
+    target = check_target(folder, MODEL)
     parts = Parts()
-    content = encode(model, parts)
-    files = {ARRAYS: save_arrays(parts.arrays), **parts.files}
-    _read_back(content, files)
-    index = {
-        "format": FORMAT,
-        "earmark": version("earmark"),
-        "model": content,
-        "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
-    }
-    try:
-        _replace(target, {**files, INDEX: json.dumps(index, indent=1).encode()})
-    except OSError as error:
-        raise InputError(f"{target} cannot be written: {error.strerror or error}; what stood there is kept") from None
+    write_folder(target, MODEL, encode(model, parts), parts, decode)
     return target
 
 
-def _check_target(target: Path) -> None:
-    """Refuse to replace anything but a saved model, whole and alone."""
+def load(folder: str | Path, *, trusted: Sequence[str] = ()) -> Any:
+    """The learner that `save` wrote.
+
+    `trusted` names further types that may be built, for bases of other packages and for scikit-learn's compiled
+    trees (`sklearn.tree._tree.Tree`). Nothing in the folder is run as code; what is known are scikit-learn's plain
+    estimators, LightGBM's trees, EconML's forests and lines, and our nets. Trees and forests are checked node by
+    node. Misleads as a wall: scikit-learn's own compiled models (support vectors) trust their arrays.
+
+    Raises InputError for a folder without a saved model, a missing, changed or damaged file, and types that are not
+    trusted.
+    """
+    model = read_folder(folder, MODEL, decode, trusted)
+    if not isinstance(model, BaseEstimator):
+        raise InputError(f"{folder} holds {model!r}, no model; save the model anew")
+    return model
+
+
+def check_target(folder: str | Path, form: Form) -> Path:
+    """The folder to write to, links and `~` followed; refuses to replace anything but one of this form, alone."""
+    target = Path(folder).expanduser().resolve()
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return
+        return target
     try:
-        index = json.loads((target / INDEX).read_bytes())
-        ours = {INDEX, *index["files"]} == {path.name for path in target.iterdir()} and "format" in index
+        index = json.loads((target / form.index).read_bytes())
+        ours = {form.index, *index["files"]} == {path.name for path in target.iterdir()} and "format" in index
     except (OSError, ValueError, KeyError, TypeError):
         ours = False
     if not ours:
-        raise InputError(f"{target} exists and is not a saved model alone; give a new or empty folder")
+        raise InputError(f"{target} exists and is not a saved {form.noun} alone; give a new or empty folder")
+    return target
 
 
-def _read_back(content: Any, files: dict[str, bytes]) -> None:
+def write_folder(
+    target: Path, form: Form, content: Any, parts: Parts, decode: Decode, beside: Mapping[str, bytes] | None = None
+) -> None:
+    """Write what `check_target` allowed: the content as JSON, its parts, and further files `beside` them.
+
+    The whole is read back with `decode` before anything is written, and replaces what stood there at once or not at
+    all. Raises InputError for content that could not be loaded again, and where the file system refuses.
+    """
+    files = {ARRAYS: save_arrays(parts.arrays), **parts.files}
+    _read_back(content, files, form, decode)
+    files |= beside or {}
+    index = {
+        "format": FORMAT,
+        "earmark": version("earmark"),
+        form.noun: content,
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
+    }
+    try:
+        _replace(target, {**files, form.index: json.dumps(index, indent=1).encode()})
+    except OSError as error:
+        raise InputError(f"{target} cannot be written: {error.strerror or error}; what stood there is kept") from None
+
+
+def _read_back(content: Any, files: dict[str, bytes], form: Form, decode: Decode) -> None:
     """Refuse to write what could not be loaded again, such as a base with a function of the user's inside."""
     others = {name: data for name, data in files.items() if name != ARRAYS}
     known = [skops.io.get_untrusted_types(data=data) for name, data in others.items() if name.endswith(".skops")]
     try:
         decode(json.loads(json.dumps(content)), Parts(load_arrays(files[ARRAYS]), others), tuple(chain(*known)))
     except (AttributeError, TypeError, ValueError, ImportError) as error:
-        raise InputError(f"the model could not be loaded again ({error}); it cannot be saved") from None
+        raise InputError(f"the {form.noun} could not be loaded again ({error}); it cannot be saved") from None
+
+
+def read_folder(folder: str | Path, form: Form, decode: Decode, trusted: Sequence[str] = ()) -> Any:
+    """What `decode` makes of a folder of this form, once every file in it is the one that was saved.
+
+    Raises InputError for a folder of another kind, a missing, changed or damaged file, and types that are not
+    trusted.
+    """
+    source = Path(folder).expanduser()
+    if not (source / form.index).is_file():
+        raise InputError(f"{source} holds no saved {form.noun} (no {form.index}); give the folder that `save` wrote")
+    try:
+        index = json.loads((source / form.index).read_bytes())
+        written, sums, content = index["format"], dict(index["files"]), index[form.noun]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise InputError(
+            f"{source / form.index} is damaged or of another program; save the {form.noun} anew"
+        ) from None
+    if written != FORMAT:
+        raise InputError(f"{source} is of format {written!r}; this version reads {FORMAT}: save the {form.noun} anew")
+    files = {name: _checked_file(source, name, digest, form) for name, digest in sums.items()}
+    try:
+        return decode(content, Parts(load_arrays(files.pop(ARRAYS)), files), tuple(trusted))
+    except InputError:
+        raise
+    except (KeyError, SafetensorError, TypeError, AttributeError, ValueError, IndexError, RecursionError) as error:
+        raise InputError(
+            f"{source} is damaged: its parts do not make a {form.noun} ({type(error).__name__}: {error}); "
+            "save it anew"
+        ) from None
 
 
 def _replace(target: Path, files: dict[str, bytes]) -> None:
@@ -110,47 +186,11 @@ def _replace(target: Path, files: dict[str, bytes]) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def load(folder: str | Path, *, trusted: Sequence[str] = ()) -> Any:
-    """The learner that `save` wrote.
-
-    `trusted` names further types that may be built, for bases of other packages and for scikit-learn's compiled
-    trees (`sklearn.tree._tree.Tree`). Nothing in the folder is run as code; what is known are scikit-learn's plain
-    estimators, LightGBM's trees, EconML's forests and lines, and our nets. Trees and forests are checked node by
-    node. Misleads as a wall: scikit-learn's own compiled models (support vectors) trust their arrays.
-
-    Raises InputError for a folder without a saved model, a missing, changed or damaged file, and types that are not
-    trusted.
-    """
-    source = Path(folder).expanduser()
-    if not (source / INDEX).is_file():
-        raise InputError(f"{source} holds no saved model (no {INDEX}); give the folder that `save` wrote")
-    try:
-        index = json.loads((source / INDEX).read_bytes())
-        written, sums, content = index["format"], dict(index["files"]), index["model"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise InputError(f"{source / INDEX} is damaged or of another program; save the model anew") from None
-    if written != FORMAT:
-        raise InputError(f"{source} is of format {written!r}; this version reads {FORMAT}: save the model anew")
-    files = {name: _checked_file(source, name, digest) for name, digest in sums.items()}
-    try:
-        arrays = load_arrays(files.pop(ARRAYS))
-        model = decode(content, Parts(arrays, files), tuple(trusted))
-    except InputError:
-        raise
-    except (KeyError, SafetensorError, TypeError, AttributeError, ValueError, IndexError, RecursionError) as error:
-        raise InputError(
-            f"{source} is damaged: its parts do not make a model ({type(error).__name__}: {error}); save it anew"
-        ) from None
-    if not isinstance(model, BaseEstimator):
-        raise InputError(f"{source} holds {model!r}, no model; save the model anew")
-    return model
-
-
-def _checked_file(folder: Path, name: str, digest: str) -> bytes:
+def _checked_file(folder: Path, name: str, digest: str, form: Form) -> bytes:
     """The file's bytes, if they are those that were saved."""
     path = folder / str(name)
     if Path(name).name != name or not path.is_file():
-        raise InputError(f"{folder} lacks the file {name!r} of its model; copy the whole folder")
+        raise InputError(f"{folder} lacks the file {name!r} of its {form.noun}; copy the whole folder")
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != digest:
         raise InputError(f"{path} is not the file that was saved (its checksum differs); copy it again")

@@ -28,8 +28,8 @@ Progress = Callable[[int, int, float], None]
 class Schedule:
     """How long and in which steps a net learns; `progress(epoch, epochs, mean loss)` is called after each epoch.
 
-    `largest_decay` bounds the weight decay that the size of the log chooses. Raises InputError for what no fit can
-    use.
+    `largest_decay` bounds the weight decay that the size of the log chooses; a log of fewer than `steps` times
+    `batch_size` users takes smaller batches. Raises InputError for what no fit can use.
     """
 
     epochs: int
@@ -38,6 +38,7 @@ class Schedule:
     weight_decay: float | None
     progress: Progress | None = None
     largest_decay: float = 0.3
+    steps: int = STEPS_AN_EPOCH
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -59,8 +60,8 @@ class Schedule:
             )
 
     def rows(self, n: int) -> int:
-        """Users in a batch: `batch_size`, fewer where a log of n users would else see under 100 steps an epoch."""
-        return min(self.batch_size, max(SMALLEST_BATCH, math.ceil(n / STEPS_AN_EPOCH)))
+        """Users in a batch: `batch_size`, fewer where a log of n users would else see under `steps` an epoch."""
+        return min(self.batch_size, max(SMALLEST_BATCH, math.ceil(n / self.steps)))
 
     def decay(self, n: int) -> float:
         """Weight decay: as given, else 40 / sqrt(n) within .1 and `largest_decay`: fewer users, a smoother net."""
@@ -84,8 +85,30 @@ def train(
 ) -> tuple[float, ...]:
     """Fit the net in place; `loss(rows)` is the mean loss of the users `rows` (b,) int64, a scalar; losses by epoch.
 
+    As `descend`, with the gradient by autograd.
+    """
+
+    def _gradient(rows: Tensor) -> Tensor:
+        of_batch = loss(rows)
+        of_batch.backward()  # type: ignore[no-untyped-call]
+        return of_batch.detach()
+
+    return descend(net, _gradient, weight, schedule, rng)
+
+
+def descend(
+    net: nn.Module,
+    gradient: Callable[[Tensor], Tensor],
+    weight: NDArray[np.floating[Any]],
+    schedule: Schedule,
+    rng: np.random.Generator,
+    enough: Callable[[int], bool] | None = None,
+) -> tuple[float, ...]:
+    """Fit the net in place; `gradient(rows)` writes `.grad` for a batch and returns its loss; the losses by epoch.
+
     `weight` (n,) is what each user counts in the loss; it scales the norm at which a batch's gradient is cut.
-    Batches are slices of a new permutation each epoch. Raises InputError when the loss is no longer finite.
+    Batches are slices of a new permutation each epoch. `enough(epoch)`, asked after each, may end the descent. Raises
+    InputError when the loss is no longer finite.
     """
     n = len(weight)
     weights = [p for name, p in net.named_parameters() if not name.endswith("bias")]
@@ -106,11 +129,9 @@ def train(
                 for group in optimiser.param_groups:
                     group["lr"] = schedule.rate((epoch + i / batches) / schedule.epochs)
                 optimiser.zero_grad()
-                of_batch = loss(users[i * batch : (i + 1) * batch])
-                of_batch.backward()  # type: ignore[no-untyped-call]
+                total += gradient(users[i * batch : (i + 1) * batch])
                 nn.utils.clip_grad_norm_([*weights, *biases], largest[i])
                 optimiser.step()
-                total += of_batch.detach()
             mean = float(total) / batches
             if not math.isfinite(mean):
                 raise InputError(
@@ -119,6 +140,8 @@ def train(
             if schedule.progress is not None:
                 schedule.progress(epoch + 1, schedule.epochs, mean)
             losses.append(mean)
+            if enough is not None and enough(epoch + 1):
+                break
     optimiser.zero_grad()
     return tuple(losses)
 

@@ -71,7 +71,7 @@ def test_every_policy_has_a_colour_of_its_own_seen_on_its_page():
     """Contrast of 1.9 and more to the background, a line's thickness helping; names fitted here always look alike."""
     for palette, theme in ((LIGHT, "light"), (DARK, "dark")):
         mine = colours([*NAMES.values()], palette)
-        assert len(set(mine.values())) == len(NAMES) == 11
+        assert len(set(mine.values())) == len(NAMES) == 12
         paper = luminance(THEMES[theme]["background"])
         for colour in mine.values():
             light, dark = sorted((luminance(colour), paper), reverse=True)

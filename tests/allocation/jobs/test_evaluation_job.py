@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from allocation import BestMix
 from allocation.engine.problem import ProblemError
 from allocation.jobs.evaluation_job import EvaluationResult, run_evaluation
 from allocation.jobs.evaluation_plan import EvaluationPlan
@@ -141,6 +142,23 @@ def test_every_name_can_be_fitted_and_decides(name: str):
     decided = policy.decide(new.X, 0.3 * len(new))
     assert decided.cost <= 0.3 * len(new)
     assert shown in MEANINGS
+
+
+def test_end_to_end_is_tuned_for_the_budgets_that_are_evaluated(monkeypatch: pytest.MonkeyPatch):
+    """Money a user becomes money for the users fitted on; a rule of thumb stands in for the slow fit."""
+    asked: list[list[float]] = []
+
+    def stand_in(seed: int, *, budgets: list[float], **_: object) -> BestMix:
+        asked.append(budgets)
+        return BestMix(seed)
+
+    monkeypatch.setattr("allocation.jobs.policies_named.make_end_to_end", stand_in)
+    names = ("nobody", "end-to-end")
+    result = run_evaluation(
+        EvaluationPlan("simulated", users=600, n_bootstrap=20, policies=names, budgets_per_user=(0.5, 0.25))
+    )
+    assert asked == [[0.25 * result.train_users, 0.5 * result.train_users]]
+    assert list(dict.fromkeys(result.frame["policy"])) == list(names)
 
 
 def test_the_usual_policies_are_fitted_where_nothing_is_asked_for():
