@@ -8,10 +8,10 @@ SOURCES := pyproject.toml constraints.txt
 # Not ?=: an OUT that happens to stand in the environment must not decide where results go.
 OUT := earmark-demo
 
-.PHONY: help demo app test lint format bench readme clean
+.PHONY: help demo app test lint format bench bench-end-to-end readme clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -66,6 +66,13 @@ bench: $(VENV)/installed-bench  ## print the benchmark tables (about two hours; 
 	$(BIN)/python tests/benchmarks/neural.py
 	$(BIN)/python tests/benchmarks/adjustment.py
 	$(BIN)/python tests/benchmarks/metrics_peers.py
+
+bench-end-to-end: $(VENV)/installed-bench  ## end-to-end against two-stage: resumable, some ten hours in all
+	$(BIN)/python tests/benchmarks/end_to_end_speed.py
+	$(BIN)/python tests/benchmarks/end_to_end_real.py
+	$(BIN)/python tests/benchmarks/end_to_end.py run
+	$(BIN)/python tests/benchmarks/end_to_end.py table
+	$(BIN)/python tests/benchmarks/end_to_end.py chart
 
 readme: $(VENV)/installed  ## draw the README's pictures and print its demo output anew
 	$(BIN)/python docs/refresh_readme.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -53,18 +54,18 @@ def fit_level(begun: NetFit, scores: Scores) -> None:
     No decision depends on it, the promised value does. In closed form, so it costs one pass.
     """
     net, width = begun.net, begun.net.trunk.width
-    square, product = np.zeros((width + 1, width + 1)), np.zeros(width + 1)
     offset, unit = float(net.value.offset[0]), float(net.value.unit[0])
-    target = (scores.value[:, 0].astype(np.float64) - offset) / unit
     with learning(), torch.no_grad():
+        target = torch.from_numpy((scores.value[:, 0].astype(np.float64) - offset) / unit)
+        square = torch.zeros(width + 1, width + 1, dtype=torch.float64)
+        product = torch.zeros(width + 1, dtype=torch.float64)
         for start in range(0, len(target), CHUNK):
             part = slice(start, start + CHUNK)
-            h = net.trunk(single(begun.log.X[part], begun.device)).cpu().numpy().astype(np.float64)
-            h = np.column_stack([h, np.ones(len(h))])
+            h = F.pad(net.trunk(single(begun.log.X[part], begun.device)).cpu().double(), (0, 1), value=1.0)
             square += h.T @ h
             product += h.T @ target[part]
-        square[np.diag_indices(width)] += RIDGE * len(target)
-        solution = torch.from_numpy(np.linalg.solve(square, product).astype(np.float32)).to(begun.device)
+        square.diagonal()[:width] += RIDGE * len(target)
+        solution = torch.linalg.solve(square, product).float().to(begun.device)
         net.value.level.weight.copy_(solution[None, :-1])
         net.value.level.bias.copy_(solution[-1:])
 

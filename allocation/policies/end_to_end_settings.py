@@ -109,7 +109,7 @@ def _budgets(budgets: Sequence[float]) -> tuple[float, ...]:
     if not found:
         raise InputError(f"budgets is {budgets!r}; a list of money for all users of the log is expected, or None")
     if None in found:
-        raise InputError("budgets holds None; finite money for all users of the log is expected")
+        raise InputError("budgets holds None or an infinite amount; finite money for all users is expected")
     return tuple(float(budget) for budget in found if budget is not None)
 
 

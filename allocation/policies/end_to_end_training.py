@@ -25,6 +25,7 @@ from uplift.causal.activeness import strata
 from uplift.learners.net_fit import NetFit
 from uplift.learners.neural import NeuralResponse
 from uplift.response import Response
+from uplift.seeds import stream
 
 SHARES = (0.05, 0.15, 0.45)  # of what deciding without a budget costs: the budgets where none are given
 WATCHED = 50_000  # held-out users on whom the decision phase is watched
@@ -99,7 +100,9 @@ def train_candidates(
     of_held = None
     if held is not None:
         of_held = scores_of(held, None if models is None else models.predict(held.X))
-    harmed = _never if held is None or of_held is None else Watch.of(warm, held.X, of_held, budgets).harmed
+    harmed = (
+        _never if held is None or of_held is None else Watch.of(warm, held.X, of_held, budgets, settings.seed).harmed
+    )
     with clock.phase("decision phase", n):
         stopped = False
 
@@ -125,9 +128,11 @@ class Watch:
     budgets: tuple[float, ...]
 
     @classmethod
-    def of(cls, warm: NeuralResponse, X: NDArray[np.float32], scores: Scores, budgets: tuple[float, ...]) -> Self:
-        """The first of the users: folds are random."""
-        few = slice(0, WATCHED)
+    def of(
+        cls, warm: NeuralResponse, X: NDArray[np.float32], scores: Scores, budgets: tuple[float, ...], seed: int
+    ) -> Self:
+        """On users drawn at random where they are many; a log may be in the order of its dates."""
+        few = np.sort(stream(seed, "watched users").permutation(len(X))[:WATCHED])
         return cls(warm.predict(X[few]), X[few], scores.take(few), budgets)
 
     def harmed(self, now: NeuralResponse) -> bool:

@@ -81,7 +81,8 @@ def challenger(worths: Mapping[str, Array]) -> str:
     """Tuned net or warm start: the tuned one, unless it is verified worse by a standard error or more."""
     if EFFECTS in worths:
         phase = Difference.of(worths[TUNED] - worths[EFFECTS])
-        if phase.mean < -WORSE * phase.se:
+        watched_off = phase.mean == phase.se == 0  # the watch ended the tuning: both are the warm start
+        if watched_off or phase.mean < -WORSE * phase.se:
             return EFFECTS
     return TUNED
 

@@ -32,7 +32,7 @@ class Scores:
     cost: Single
     expected: tuple[Single, Single] | None = None
 
-    def take(self, rows: NDArray[Any] | slice) -> Self:
+    def take(self, rows: NDArray[Any]) -> Self:
         """The scores of some users."""
         expected = None if self.expected is None else (self.expected[0][rows], self.expected[1][rows])
         return type(self)(self.value[rows], self.cost[rows], expected)
