@@ -68,8 +68,9 @@ class EndToEnd:
 
     Notes
     -----
-    Assumes known propensities, all above 0, and users who do not influence each other. Below 100,000 users the gate
-    validates on all of them, in five folds each trained anew; from there on one fold of five is held out for good.
+    Assumes known propensities, all above 0, and users who do not influence each other. The gate validates on as
+    many of five folds as hold 100,000 users, each with candidates trained anew, and what it lets through is then
+    fitted to everybody: all five up to 100,000 users. From 500,000 on it is a single fold, held out for good.
     Misleads: the gate cannot see gains that are small beside the noise, and then keeps the two-stage net; with few
     users that is the rule. Validation picks between three models, and what it says of the one it picked is a little
     optimistic: verify with `evaluate` on other users. The tuned values are made for deciding: what they promise need

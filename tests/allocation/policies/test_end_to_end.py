@@ -39,7 +39,7 @@ def gain(fitted, seed=99, n=4_000):
 
 def test_it_decides_rightly_where_the_two_stage_net_cannot(monkeypatch):
     """The reason for being of this model, by the truth; the gate sees it too, in one fold, and says so."""
-    monkeypatch.setattr(gated, "LARGE", 1_000)
+    monkeypatch.setattr(gated, "VALIDATED", 1)
     monkeypatch.setattr(end_to_end_training, "EFFECTS", Schedule(15, 250, 3e-2, 1e-3, steps=10))
     log, heard = misleading(3_000, seed=0), []
     ours = policy(net=ONE_UNIT, outcome_learner=EXACT, gate=True, budgets=[900.0], progress=heard.append).fit(log)
@@ -76,16 +76,16 @@ def test_nobody_is_validated_by_a_net_that_saw_him(monkeypatch):
     np.testing.assert_array_equal(calls[5][0], log.user_id)
 
 
-@pytest.mark.parametrize("large", [100_000, 100])
-def test_a_net_kept_back_is_the_two_stage_net_to_the_byte(monkeypatch, large):
-    """Nothing passes an interval of 99.9999%; in five folds, and in one where the log counts as large."""
-    monkeypatch.setattr(gated, "LARGE", large)
+@pytest.mark.parametrize(("enough", "validated"), [(100_000, 300), (121, 180), (120, 120), (1, 60)])
+def test_a_net_kept_back_is_the_two_stage_net_to_the_byte(monkeypatch, enough, validated):
+    """Nothing passes an interval of 99.9999%; on as many folds of 60 as hold enough users, five at most."""
+    monkeypatch.setattr(gated, "VALIDATED", enough)
     shorten(monkeypatch)
     log, new = drawn_costs(300, seed=1), drawn_costs(80, seed=2)
     ours, two = policy(gate=True, level=0.999999).fit(log), TwoStage(SMALL).fit(log)
     assert ours.result_.kept == "two-stage"
     assert not ours.result_.passed
-    assert ours.result_.gain.users == (60 if large == 100 else 300)
+    assert ours.result_.gain.users == validated
     np.testing.assert_array_equal(ours.predict(new).value, two.predict(new).value)
     np.testing.assert_array_equal(ours.predict(new).cost, two.predict(new).cost)
     for budget in (30.0, 90.0, None):
@@ -124,7 +124,7 @@ def test_tuning_that_is_seen_to_do_harm_is_stopped_and_the_warm_start_stands(mon
         epochs.append(len(phase(fit, replace(goal, gamma=-50.0), *others)))
 
     monkeypatch.setattr(end_to_end_training, "decision_phase", _down)
-    monkeypatch.setattr(gated, "LARGE", 100)
+    monkeypatch.setattr(gated, "VALIDATED", 1)
     shorten(monkeypatch, epochs=6, lr=0.1, steps=12)
     log = misleading(2_000, seed=4)
     ours = policy(net=EXACT, outcome_learner=EXACT, gate=True, warm_start=warm_start, budgets=[600.0]).fit(log)
