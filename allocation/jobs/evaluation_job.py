@@ -149,8 +149,14 @@ class _Task:
             whole = self.plan.splits > 1 or not self.asked
             refuse_seen(self.saved, log if whole else log.take(self.parts[1]), log)
             return []
-        seen = seen_by(self.saved, log)
         names = ", ".join(self.saved)
+        if unknowable(self.saved, log):
+            raise InputError(
+                f"--unseen needs to know whom {names} was fitted on, and the users of this log cannot be compared "
+                "with those, because a log without --user-id has its rows numbered; give --user-id in both, or leave "
+                "--unseen out"
+            )
+        seen = seen_by(self.saved, log)
         if seen.all():
             raise InputError(
                 f"--unseen leaves nobody to verify on: {names} {'was' if len(self.saved) == 1 else 'were'} fitted on "

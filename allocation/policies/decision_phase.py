@@ -33,7 +33,7 @@ class Goal:
     ----------
     scores : what each decision is worth by the log. budgets : money a user.
     estimator : a name in `gradients.ESTIMATORS`. gamma : weight of the goal beside the regression.
-    temperature : (first, last) smoothing, in standard deviations of a user's scores; it falls geometrically.
+    temperature : (first, last) smoothing, in standard deviations of a user's scores; geometric between.
     rule : how the gradients of regression and goal become one, tensor by tensor; None adds them.
     group : (n,) codes 0..G-1 of groups whose goals are combined by `group_rule`, or None.
     """
@@ -45,7 +45,7 @@ class Goal:
     temperature: tuple[float, float]
     rule: Rule | None = None
     group: NDArray[np.int64] | None = None
-    group_rule: Rule | None = None
+    group_rule: Rule | str = "gradient_aggregation"
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _combined(begun: NetFit, factual: Tensor, each: Tensor, group: Tensor | None
     else:
         masks = [group == code for code in torch.unique(group)]
         losses = [each[mask].sum() * (len(each) / mask.sum()) for mask in masks]
-        backward(losses, net, goal.group_rule or "gradient_aggregation")
+        backward(losses, net, goal.group_rule)
     for p, f in zip(parameters, of_factual, strict=True):
         p.grad = None if p.grad is None else goal.gamma * p.grad
         if p.grad is None or f is None:

@@ -13,8 +13,8 @@ from allocation.engine.solve import solve
 from allocation.policies.base import Users
 from allocation.policies.end_to_end_settings import checked
 from allocation.policies.end_to_end_training import Clock, fit_net, train_candidates
-from allocation.policies.gate import CONTROL, EFFECTS, TUNED, TWO_STAGE, Difference, challenger
-from allocation.policies.gated import Worths, gated
+from allocation.policies.gate import EFFECTS, TUNED, TWO_STAGE, Difference, challenger
+from allocation.policies.gated import Gated, Worths, gated
 from allocation.policies.prior import campaign_with_prior, check_prior, with_prior
 from allocation.policies.tuning_result import TuningResult
 from allocation.policies.two_stage import predict_response, save_fitted
@@ -37,7 +37,8 @@ class EndToEnd:
     goal under the budget is a regulariser of the regression (`decision_phase` has the details). In order: outcome
     models, cross-fitted; the warm start, a net regressed on doubly robust scores of the *effects*; the decision
     phase; and the gate, which lets that net decide only where a paired interval on held-out users is above zero.
-    Else the two-stage net decides, fitted to all users: exactly what `TwoStage(net)` would be.
+    Else the two-stage net decides, fitted to all users: exactly what `TwoStage(net)` would be
+    (with the features that a second log adds, where there is one).
 
     Parameters
     ----------
@@ -128,53 +129,54 @@ class EndToEnd:
         `campaign` states its propensities and costs. `observed` is a second log of the same arms and features that
         was no experiment, such as the rule-based campaigns before: a net fitted to it as it stands predicts value and
         cost for the users of `campaign`, and these predictions become features (`allocation.policies.prior`). Its
-        bias does not carry over: everything is learnt and verified on the randomised log. Its users must be others.
+        bias does not carry over: everything is learnt and verified on the randomised log. Users of
+        both are refused.
 
         Raises InputError for a campaign without propensity or cost, groups without activeness, another log's arms or
         features, and arguments that no fit can use; ProblemError for budgets that are no finite numbers.
         """
         settings = checked(
-            self.net,
-            self.estimator,
-            self.scores,
-            self.budgets,
-            self.gamma,
-            self.rule,
-            self.warm_start,
-            self.groups,
-            self.group_rule,
-            self.outcome_learner,
-            self.level,
-            self.seed,
-            self.progress,
+            net=self.net,
+            estimator=self.estimator,
+            scores=self.scores,
+            budgets=self.budgets,
+            gamma=self.gamma,
+            rule=self.rule,
+            warm_start=self.warm_start,
+            groups=self.groups,
+            group_rule=self.group_rule,
+            outcome_learner=self.outcome_learner,
+            level=self.level,
+            seed=self.seed,
+            progress=self.progress,
         )
         check_log(campaign, settings.grouped)
-        self.arms_, self.features_, self.users_ = campaign.arms, campaign.features, Seen.of(campaign)
-        n, clock = len(campaign), Clock(settings.progress)
+        n, clock, log, prior = len(campaign), Clock(settings.progress), campaign, None
         budgets = None if settings.budgets is None else tuple(budget / n for budget in settings.budgets)
-        self.prior_ = None
         if observed is not None:
             check_prior(campaign, observed)
             with clock.phase("prior on the observed log", len(observed)):
-                self.prior_ = fit_net(settings.net, observed)
-            campaign = campaign_with_prior(self.prior_, campaign)
+                prior = fit_net(settings.net, observed)
+            log = campaign_with_prior(prior, campaign)
         if self.gate:
-            kept, learner, budgets, worths = gated(campaign, settings, budgets, clock)
+            found = gated(log, settings, budgets, clock)
         else:
-            trained = train_candidates(campaign, settings, budgets, clock)
-            kept, learner, budgets, worths = TUNED, trained.nets[TUNED], trained.budgets, {}
-        self.learner_ = learner
+            trained = train_candidates(log, settings, budgets, clock)
+            found = Gated(TUNED, trained.nets[TUNED], trained.budgets, {}, None)
+        worths = found.worths
+        self.arms_, self.features_, self.users_ = campaign.arms, campaign.features, Seen.of(campaign)
+        self.learner_, self.prior_ = found.net, prior
         self.result_ = TuningResult(
             users=n,
-            kept=kept,
+            kept=found.kept,
             warm_start=settings.warm_start,
             scores=settings.scores,
             estimator=settings.estimator,
-            budgets=tuple(budget * n for budget in budgets),
+            budgets=tuple(budget * n for budget in found.budgets),
             level=settings.level,
-            gain=_difference(worths, challenger(worths), TWO_STAGE),
+            gain=_difference(worths, challenger(worths), TWO_STAGE) if worths else None,
             tuning=_difference(worths, TUNED, EFFECTS),
-            over_control=_difference(worths, kept, CONTROL),
+            over_control=None if found.gain is None else Difference.of(found.gain),
             seconds=clock.seconds,
         )
         return self

@@ -46,6 +46,7 @@ class Settings:
 
 
 def checked(
+    *,
     net: Any,
     estimator: str,
     scores: str,

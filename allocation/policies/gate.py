@@ -18,7 +18,6 @@ from uplift.response import Response
 
 Array = NDArray[np.float64]
 TWO_STAGE, EFFECTS, TUNED = "two-stage", "effects", "tuned"
-CONTROL = "control"
 WORSE = 1.0  # standard errors by which the tuned net must be worse than its warm start to be put aside
 
 
@@ -33,7 +32,8 @@ class Difference:
     @classmethod
     def of(cls, each: Array) -> Self:
         """From the users' own differences, (n,)."""
-        return cls(float(each.mean()), float(each.std(ddof=1) / np.sqrt(len(each))), len(each))
+        se = each.std(ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.inf
+        return cls(float(each.mean()), float(se), len(each))
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """By the normal approximation."""
@@ -49,18 +49,28 @@ def worth(
         1/L sum_l (Gamma^v_i,z - p_l Gamma^c_i,z),     z the candidate's decision at budget l
 
     with the `reference`'s price p_l for everybody: whoever spends more than predicted pays for it at that price.
-    Decisions are made on predictions alone; `CONTROL`, nobody treated, is added. `budgets` is money a user.
+    Decisions are made on predictions alone. `budgets` is money a user.
     """
-    n = len(scores.value)
-    rows = np.arange(n)
-    found = {name: np.zeros(n) for name in (*candidates, CONTROL)}
+    rows = np.arange(len(scores.value))
+    found = {name: np.zeros(len(rows)) for name in candidates}
     for budget in budgets:
         solved = {name: _solved(response, budget) for name, response in candidates.items()}
         price = solved[reference][1]
         for name, total in found.items():
-            z = np.zeros(n, dtype=np.int64) if name == CONTROL else solved[name][0]
+            z = solved[name][0]
             total += (scores.value[rows, z] - price * scores.cost[rows, z]) / len(budgets)
     return found
+
+
+def gain_over_control(response: Response, scores: Scores, budgets: Sequence[float]) -> Array:
+    """What the decisions add to the value of each of n held-out users, mean over the budgets, (n,).
+
+    Spend is not counted: at the shadow price a budget's last unit of money is worth just what it costs, and where all
+    users respond alike nothing would be left over.
+    """
+    rows = np.arange(len(scores.value))
+    chosen = [scores.value[rows, _solved(response, budget)[0]] for budget in budgets]
+    return np.asarray(np.mean(chosen, axis=0, dtype=np.float64) - scores.value[:, 0])
 
 
 def _solved(response: Response, budget: float) -> tuple[NDArray[np.int64], float]:

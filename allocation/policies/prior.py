@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from uplift.campaign import Campaign
 from uplift.errors import InputError
 from uplift.learners.neural import NeuralResponse
+from uplift.seen import Seen
 
 COLUMNS = ("prior value", "prior effect of", "prior cost of")
 
@@ -23,6 +24,12 @@ def check_prior(campaign: Campaign, observed: Campaign) -> None:
                 f"the observed log has the {what} {', '.join(there)}; those of the campaign are expected, in its "
                 f"order: {', '.join(here)}"
             )
+    both = int(Seen.of(observed).among(campaign).sum())
+    if both:
+        raise InputError(
+            f"{both:,} users of the campaign are in the observed log too, so its model has seen them; "
+            "leave them out of the observed log"
+        )
     if observed.cost is None:
         raise InputError("the observed log has no cost, and its model is to predict it; give cost=")
 

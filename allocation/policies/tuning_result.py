@@ -24,8 +24,8 @@ class TuningResult:
     users : of the log. kept : "tuned", "effects" (the warm start) or "two-stage": the model that decides.
     warm_start, scores, estimator : as asked for. budgets : money for all users of the log.
     level : of the intervals. gain : verified worth of the challenger less that of the two-stage net, a user, on
-        held-out users; None without a gate. tuning : tuned less warm start, alike. over_control : what decides less
-        nobody treated, alike.
+        held-out users; None without a gate. tuning : tuned less warm start, alike. over_control : the value that what
+        decides adds over nobody treated, whatever it spends, alike.
     seconds : {phase: time}.
     """
 
@@ -72,7 +72,7 @@ class TuningResult:
         if self.tuning is not None:
             lines.append(f"The decision phase itself: {self._of(self.tuning)} a user over its warm start.")
         if self.over_control is not None:
-            lines.append(f"What decides, over treating nobody: {self._of(self.over_control)} a user.")
+            lines.append(f"Value that what decides adds over treating nobody: {self._of(self.over_control)} a user.")
             if self.nothing_to_gain:
                 lines.append(
                     "There is nothing to gain that this log can tell from zero: treating nobody may be as good."

@@ -50,10 +50,22 @@ def save_fitted(policy: Any, folder: str | Path) -> Path:
     return save_policy(policy, folder)
 
 
+def check_features(fitted: tuple[str, ...], given: tuple[str, ...]) -> None:
+    """Refuse features of other names or in another order than the policy was fitted with."""
+    if fitted != given:
+        raise InputError(
+            f"the users' features are {', '.join(given)}; those that the policy was fitted with are expected, in "
+            f"their order: {', '.join(fitted)}"
+        )
+
+
 def predict_response(policy: Any, users: NDArray[Any] | Campaign) -> Response:
     """What the policy's fitted learner predicts; raises InputError before the fit."""
     if not hasattr(policy, "learner_"):
         raise InputError(f"this {type(policy).__name__} is not fitted; call .fit(campaign) first")
+    given = users.features if isinstance(users, Campaign) else getattr(users, "columns", None)
+    if given is not None:
+        check_features(policy.features_, tuple(str(name) for name in given))
     if isinstance(users, Campaign):
         predicted: Response = policy.learner_.predict(users.X)
         return replace(predicted, user_id=users.user_id)

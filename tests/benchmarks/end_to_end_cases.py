@@ -24,7 +24,7 @@ ROWS = {  # of the training log, where none are asked for
     "small_student": (20_000, 60_000, 200_000, 600_000, 2_000_000),
     "well_specified": (50_000,),
     "scarce": (5_000,),
-    "heavy_tail": (600_000,),
+    "heavy_tail": (600_000, 2_000_000),
     "null": (100_000,),
     "confounded_plus_rct": (200_000,),
 }

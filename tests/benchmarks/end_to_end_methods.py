@@ -12,6 +12,7 @@ from tests.benchmarks.end_to_end_cases import Case
 from tests.benchmarks.end_to_end_policies import (
     USUAL,
     alone,
+    alone_end_to_end,
     both,
     end_to_end,
     hidden,
@@ -20,6 +21,7 @@ from tests.benchmarks.end_to_end_policies import (
     pooled,
     ranker,
     two_stage,
+    warm_start_alone,
 )
 from uplift.learners import DCL, DRP, CausalForest, DirectRank, DRLearner, SLearner
 
@@ -27,6 +29,7 @@ SLOW_SEEDS = 5
 FOREST_ROWS = 50_000
 NET, LARGE, RANKERS = "two-stage net", "two-stage large net", ("DRM", "DRP", "DCL")
 END_TO_END, UNGATED, PAPER = "end-to-end", "end-to-end without gate", "end-to-end IPW"
+WARM_START = "warm start alone"
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ METHODS = (
     Method("DRM, student's net", ranker(DirectRank, same_net=True), regime="small_student"),
     Method("DRP, student's net", ranker(DRP, same_net=True), regime="small_student"),
     Method("DCL, student's net", ranker(DCL, same_net=True), regime="small_student"),
+    Method(WARM_START, warm_start_alone),
     Method(END_TO_END, end_to_end()),
     Method(UNGATED, end_to_end(gate=False)),
     Method("end-to-end without gate, nes", end_to_end(gate=False, estimator="nes"), slow=True),
@@ -82,6 +86,7 @@ METHODS = (
     Method("end-to-end placebo", end_to_end(placebo=True)),
     Method("observed log alone", alone("observed"), regime="confounded_plus_rct"),
     Method("randomised log alone", alone("randomised"), regime="confounded_plus_rct"),
+    Method("end-to-end on the randomised log", alone_end_to_end, regime="confounded_plus_rct"),
     Method("both pooled", pooled, regime="confounded_plus_rct"),
     Method("both", both, regime="confounded_plus_rct"),
 )

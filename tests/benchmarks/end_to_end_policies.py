@@ -7,10 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
 
-from allocation import Problem, TwoStage, solve
+from allocation import EndToEnd, Problem, TwoStage, solve
 from allocation.engine.problem import Allocation
 from allocation.policies.base import Policy
+from allocation.policies.effect_regression import fit_effects, fit_level
+from allocation.policies.end_to_end_settings import EFFECTS
+from allocation.policies.scored import OutcomeModels, scores_of
 from tests.benchmarks.end_to_end_cases import Case
 from uplift.campaign import Campaign
 from uplift.learners import DirectRank, NeuralResponse
@@ -43,13 +47,27 @@ def end_to_end(placebo: bool = False, **options: Any) -> Callable[[Case], Policy
     """`EndToEnd` with the shared net; a placebo's features are dealt out anew, so that they tell of nobody."""
 
     def fit(case: Case) -> Policy:
-        from allocation.policies.end_to_end import EndToEnd
-
         log = _shuffled(case.log, case.seed) if placebo else case.log
         budgets = [budget * len(log) for budget in case.budgets]
         return EndToEnd(net(case), budgets=budgets, seed=case.seed, **options).fit(log)
 
     return fit
+
+
+def warm_start_alone(case: Case) -> Policy:
+    """The shared net regressed on doubly robust effects and solved: end-to-end without its decision phase."""
+    log = case.log
+    models = OutcomeModels.fit(log, NeuralResponse(epochs=5, seed=case.seed), case.seed)
+    scores = scores_of(log, models.expected)
+    learner = net(case, value_likelihood="gaussian")
+    begun = learner.begin(
+        log.X, log.value, treatment=log.treatment, cost=log.cost, propensity=log.propensity, arms=log.arms
+    )
+    fit_effects(begun, scores, EFFECTS)
+    fit_level(begun, scores)
+    learner.finish(begun, ())
+    learner.value_range_ = np.array([-np.inf, np.inf])
+    return TwoStage(FrozenEstimator(learner)).fit(log)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +120,12 @@ def alone(log: str) -> Callable[[Case], Policy]:
     return lambda case: TwoStage(net(case)).fit(case.log if log == "observed" else case.randomised)
 
 
+def alone_end_to_end(case: Case) -> Policy:
+    """End-to-end on the small randomised log."""
+    budgets = [budget * len(case.randomised) for budget in case.budgets]
+    return EndToEnd(net(case), budgets=budgets, seed=case.seed).fit(case.randomised)
+
+
 def pooled(case: Case) -> Policy:
     """Two-stage with the shared net on both logs as if they were one."""
     one, two = case.log, case.randomised
@@ -112,8 +136,6 @@ def pooled(case: Case) -> Policy:
 
 def both(case: Case) -> Policy:
     """End-to-end on the randomised log, with what the observed log's net predicts among the features."""
-    from allocation.policies.end_to_end import EndToEnd
-
     budgets = [budget * len(case.randomised) for budget in case.budgets]
     return EndToEnd(net(case), budgets=budgets, seed=case.seed).fit(case.randomised, observed=case.log)
 

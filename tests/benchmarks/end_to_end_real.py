@@ -15,7 +15,7 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -40,7 +40,7 @@ TWO_STAGES = ("two-stage net", "two-stage S", "two-stage DR")
 COLUMNS = ("data", "budget", "policy", "value", f"{NEW} minus it", "p, adjusted", "spend", "promised value")
 
 
-def policies(train: Campaign, seed: int, told: list[dict[str, Any]]) -> dict[str, Policy]:
+def policies(train: Campaign, seed: int, grid: Sequence[float], told: list[dict[str, Any]]) -> dict[str, Policy]:
     """All of them fitted on one half; `told` gets what the end-to-end fit says and the seconds of both nets."""
     net = NeuralResponse(hidden=USUAL if len(train) >= FEW_ROWS else FEW, seed=seed)
     learners = dict(zip(TWO_STAGES, (net, SLearner(seed=seed), DRLearner(seed=seed)), strict=True))
@@ -52,7 +52,7 @@ def policies(train: Campaign, seed: int, told: list[dict[str, Any]]) -> dict[str
         if name == TWO_STAGES[0]:
             told.append({"net": taken})
     start = time.perf_counter()
-    tuned = EndToEnd(net, seed=seed).fit(train)
+    tuned = EndToEnd(net, budgets=[budget * len(train) for budget in grid], seed=seed).fit(train)
     told[-1] |= {
         NEW: time.perf_counter() - start,
         "passed": tuned.result_.passed,
@@ -65,10 +65,11 @@ def evaluated(name: str, splits: int, seed: int) -> tuple[pd.DataFrame, list[dic
     """The frame of `evaluate_splits` with end-to-end as the reference, and what each split told."""
     build, budget, _ = LOGS[name]
     told: list[dict[str, Any]] = []
+    grid = budget_grid(0.0, budget)
     frame = evaluate_splits(
-        lambda train, number: policies(train, number, told),
+        lambda train, number: policies(train, number, grid, told),
         build(),
-        budgets_per_user=budget_grid(0.0, budget),
+        budgets_per_user=grid,
         splits=splits,
         reference=NEW,
         estimators=("dr",),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean, median
 
 from allocation.policies.gate import EFFECTS
-from tests.benchmarks.end_to_end_methods import END_TO_END, LARGE, NET, PAPER
+from tests.benchmarks.end_to_end_methods import END_TO_END, NET, PAPER, WARM_START
 from tests.benchmarks.end_to_end_paired import BEST, BEST_OF_SEED, BEST_OTHER, Group, Mean, groups, seconds, spent
 from tests.benchmarks.end_to_end_rows import Row
 
@@ -19,8 +19,8 @@ ABOUT = (
     "± its standard error over the seeds; where nothing can be gained, the true gain a user. Differences are paired "
     "by seed, in hundredths of the oracle's gain (where nothing can be gained: of the budget), with 95% t intervals."
 )
-AGAINST = (NET, BEST, BEST_OF_SEED, LARGE, BEST_OTHER, PAPER, "best mix")
-ALONE = ("observed log alone", "randomised log alone", "both pooled")
+AGAINST = (NET, BEST, BEST_OF_SEED, WARM_START, BEST_OTHER, PAPER, "best mix")
+ALONE = ("observed log alone", "randomised log alone", "end-to-end on the randomised log", "both pooled")
 BOTH = {"both": ALONE}
 
 

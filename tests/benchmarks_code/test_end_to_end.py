@@ -45,20 +45,20 @@ def test_mean_of_four_amounts():
 
 
 def test_differences_are_paired_by_seed_and_references_named():
-    """A: .8 .7 .6; net: .7 .5; LightGBM: .6 .7; large net .9 .9; A minus the best of each seed: .8-.7, .7-.7."""
+    """A: .8 .7 .6; net: .7 .5; LightGBM: .6 .7; DRP .9 .9; A minus the best two-stage of each seed: .8-.7, .7-.7."""
     shares = {
         "end-to-end": (0.8, 0.7, 0.6),
         "two-stage net": (0.7, 0.5),
         "two-stage LightGBM": (0.6, 0.7),
-        "two-stage large net": (0.9, 0.9),
+        "DRP": (0.9, 0.9),
     }
     (group,) = groups([row(name, seed, s) for name, each in shares.items() for seed, s in enumerate(each)])
     assert group.minus("end-to-end", "two-stage net").point == pytest.approx((0.1 + 0.2) / 2)
     assert group.named(BEST) == "two-stage LightGBM"
-    assert group.named(BEST_OTHER) == "two-stage large net"
+    assert group.named(BEST_OTHER) == "DRP"
     assert group.minus("end-to-end", BEST).point == pytest.approx((0.2 + 0.0) / 2)
     assert group.minus("end-to-end", BEST_OF_SEED).point == pytest.approx((0.1 + 0.0) / 2)
-    assert group.minus("end-to-end", "DRP") is None
+    assert group.minus("end-to-end", "DCL") is None
 
 
 def test_where_nothing_can_be_gained_spend_is_compared():

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from allocation.policies.gate import (
-    CONTROL,
     EFFECTS,
     TUNED,
     TWO_STAGE,
@@ -16,6 +15,7 @@ from allocation.policies.gate import (
     affordable,
     challenger,
     choose,
+    gain_over_control,
     worth,
 )
 from allocation.policies.scored import Scores
@@ -59,7 +59,7 @@ def test_worth_is_value_less_spend_at_the_references_price_mean_over_budgets(see
     nothing = np.zeros((5, 3), dtype=np.float32)
     of_value = worth(candidates, Scores(scores.value, nothing), budgets, TWO_STAGE)
     one_each = np.ones((5, 3), dtype=np.float32)
-    price = -2 * worth(candidates, Scores(nothing, one_each), budgets, TWO_STAGE)[CONTROL]
+    price = -2 * worth(candidates, Scores(nothing, one_each), budgets, TWO_STAGE)[TWO_STAGE]
     assert price.min() == price.max() > 0
     exact = 0
     for name, response in candidates.items():
@@ -70,8 +70,6 @@ def test_worth_is_value_less_spend_at_the_references_price_mean_over_budgets(see
             spent = np.array([scores.cost[i, z[0][i]] for i in range(5)])
             np.testing.assert_allclose(got[name], hand - price * spent / 2, atol=1e-6)
     assert exact  # the free budget is always met exactly; the binding one mostly
-    control = scores.value[:, 0] - price / 2 * scores.cost[:, 0]
-    np.testing.assert_allclose(got[CONTROL], control, atol=1e-6)
 
 
 def test_the_price_is_the_references_and_marks_where_its_decision_turns():
@@ -87,7 +85,6 @@ def test_the_price_is_the_references_and_marks_where_its_decision_turns():
     assert (-got[TUNED][:4] <= 7).all()
     np.testing.assert_array_equal(got[TUNED], got[TWO_STAGE])
     np.testing.assert_array_equal(got[TUNED][4:], 0)
-    np.testing.assert_array_equal(got[CONTROL], 0)
 
 
 def test_a_budget_below_the_cheapest_arms_is_raised_to_exactly_their_cost():
@@ -155,3 +152,11 @@ def test_a_tuning_that_the_watch_ended_is_called_the_warm_start():
     worths = {TWO_STAGE: np.zeros(500), EFFECTS: start, TUNED: start.copy()}
     assert challenger(worths) == EFFECTS
     assert choose(worths, 0.95) == EFFECTS
+
+
+def test_the_gain_over_control_does_not_count_the_spend():
+    """100 users who all gain 2 at a cost of 1, money for 30: at the price of 2 nothing is left, yet 60 are gained."""
+    tables = Response(np.tile([0.0, 2.0], (100, 1)), np.tile([0.0, 1.0], (100, 1)), ("none", "some"))
+    scores = Scores(np.tile(np.float32([1, 3]), (100, 1)), np.tile(np.float32([0, 1]), (100, 1)))
+    assert gain_over_control(tables, scores, [0.3]).sum() == 60
+    assert gain_over_control(tables, scores, [0.3, 0.5]).sum() == 80

@@ -15,7 +15,13 @@ from uplift.errors import InputError
 from uplift.learners import NeuralResponse
 from uplift.response import Response
 
-RANDOMISED, OBSERVED, NEW = drawn_costs(200, seed=0), drawn_costs(300, seed=1), drawn_costs(50, seed=2)
+
+def others(log):
+    """The log of other users: their ids are another ten thousand."""
+    return replace(log, user_id=log.user_id + 10_000)
+
+
+RANDOMISED, OBSERVED, NEW = drawn_costs(200, seed=0), others(drawn_costs(300, seed=1)), drawn_costs(50, seed=2)
 
 
 class Known:
@@ -61,6 +67,12 @@ def test_other_arms_and_other_features_are_refused():
         policy().fit(RANDOMISED, observed=turned)
     with pytest.raises(InputError, match="observed log has no cost"):
         policy().fit(RANDOMISED, observed=replace(OBSERVED, cost=None))
+
+
+def test_an_observed_log_of_the_same_users_is_refused():
+    mixed = replace(OBSERVED, user_id=np.arange(190, 490))
+    with pytest.raises(InputError, match=r"10 users of the campaign are in the observed log too.*leave them out"):
+        policy().fit(RANDOMISED, observed=mixed)
 
 
 def test_the_observed_log_needs_no_propensity(monkeypatch):
@@ -121,7 +133,7 @@ def test_the_bias_of_a_prior_does_not_carry_over():
         return replace(log, value=log.treatment * effect + rng.normal(size=n))
 
     net = NeuralResponse(hidden=(), epochs=6)
-    got = EndToEnd(net, outcome_learner=LINEAR, gate=False).fit(_log(600, 0.0), observed=_log(2_000, 5.0))
+    got = EndToEnd(net, outcome_learner=LINEAR, gate=False).fit(_log(600, 0.0), observed=others(_log(2_000, 5.0)))
     fresh = _log(500, 0.0)
     biased = got.prior_.predict(fresh.X).effect[:, 0] - (1 + fresh.X[:, 0])
     assert abs(biased.mean() - 5) < 0.3

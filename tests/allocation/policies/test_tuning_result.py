@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from allocation.policies import gated
-from allocation.policies.gate import CONTROL, EFFECTS, TUNED, TWO_STAGE, Difference
+from allocation.policies.gate import EFFECTS, TUNED, TWO_STAGE, Difference
 from allocation.policies.tuning_result import TuningResult
 from tests.allocation.policies.end_to_end_logs import noisy, policy, shorten
 
@@ -118,9 +118,11 @@ def test_one_budget_is_one_budget():
 
 @pytest.mark.parametrize(("tuned", "kept", "gain", "over"), [(5.0, TUNED, 3.0, 4.0), (1.5, TWO_STAGE, -0.5, 1.0)])
 def test_a_fit_reports_the_differences_of_its_candidates(monkeypatch, tuned, kept, gain, over):
-    """Worths given: two-stage 2, control 1, warm start .5 below the tuned net, the same for every user."""
-    each = {TUNED: tuned, EFFECTS: tuned - 0.5, TWO_STAGE: 2.0, CONTROL: 1.0}
+    """Worths given: two-stage 2, gains over control 1 less, warm start .5 below the tuned net."""
+    each = {TUNED: tuned, EFFECTS: tuned - 0.5, TWO_STAGE: 2.0}
     monkeypatch.setattr(gated, "worth", lambda *_: {name: np.full(60, mean) for name, mean in each.items()})
+    order = iter([TWO_STAGE, EFFECTS, TUNED] * 5)
+    monkeypatch.setattr(gated, "gain_over_control", lambda *_: np.full(60, each[next(order)] - 1))
     shorten(monkeypatch)
     found = policy(gate=True, budgets=[90.0]).fit(noisy(300)).result_
     assert (found.kept, found.users, found.budgets) == (kept, 300, (90.0,))
