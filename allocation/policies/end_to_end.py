@@ -17,7 +17,7 @@ from allocation.policies.gate import EFFECTS, TUNED, TWO_STAGE, Difference, chal
 from allocation.policies.gated import Gated, Worths, gated
 from allocation.policies.prior import campaign_with_prior, check_prior, with_prior
 from allocation.policies.tuning_result import TuningResult
-from allocation.policies.two_stage import predict_response, save_fitted
+from allocation.policies.two_stage import features_of, predict_response, save_fitted
 from uplift.campaign import Campaign
 from uplift.causal.aggregation import Rule
 from uplift.errors import InputError
@@ -186,7 +186,7 @@ class EndToEnd:
         prior: NeuralResponse | None = getattr(self, "prior_", None)
         if prior is None:
             return predict_response(self, users)
-        X = users.X if isinstance(users, Campaign) else read_features(prior, users, missing=True)
+        X = read_features(prior, features_of(self, users), missing=True)
         predicted = predict_response(self, with_prior(prior, X))
         return replace(predicted, user_id=users.user_id) if isinstance(users, Campaign) else predicted
 

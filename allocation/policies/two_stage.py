@@ -7,6 +7,7 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
@@ -50,27 +51,27 @@ def save_fitted(policy: Any, folder: str | Path) -> Path:
     return save_policy(policy, folder)
 
 
-def check_features(fitted: tuple[str, ...], given: tuple[str, ...]) -> None:
-    """Refuse features of other names or in another order than the policy was fitted with."""
-    if fitted != given:
+def features_of(policy: Any, users: NDArray[Any] | Campaign) -> NDArray[Any]:
+    """The users' features as an array, (n, d); names that come with them must be those of the fit, in its order."""
+    given = users.features if isinstance(users, Campaign) else getattr(users, "columns", None)
+    names = None if given is None else tuple(str(name) for name in given)
+    if names is not None and names != policy.features_:
         raise InputError(
-            f"the users' features are {', '.join(given)}; those that the policy was fitted with are expected, in "
-            f"their order: {', '.join(fitted)}"
+            f"the users' features are {', '.join(names)}; those that the policy was fitted with are expected, in their "
+            f"order: {', '.join(policy.features_)}"
         )
+    if isinstance(users, Campaign):
+        return users.X
+    return users if given is None else np.asarray(users)
 
 
 def predict_response(policy: Any, users: NDArray[Any] | Campaign) -> Response:
     """What the policy's fitted learner predicts; raises InputError before the fit."""
     if not hasattr(policy, "learner_"):
         raise InputError(f"this {type(policy).__name__} is not fitted; call .fit(campaign) first")
-    given = users.features if isinstance(users, Campaign) else getattr(users, "columns", None)
-    if given is not None:
-        check_features(policy.features_, tuple(str(name) for name in given))
-    if isinstance(users, Campaign):
-        predicted: Response = policy.learner_.predict(users.X)
-        return replace(predicted, user_id=users.user_id)
-    response: Response = policy.learner_.predict(users)
-    return response
+    X = features_of(policy, users)
+    response: Response = policy.learner_.predict(X)
+    return replace(response, user_id=users.user_id) if isinstance(users, Campaign) else response
 
 
 class TwoStage:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
@@ -10,6 +13,7 @@ from allocation import ProblemError, TwoStage
 from tests.invariants import assert_feasible, assert_one_step, largest_step
 from tests.oracles import brute_force, exact_total
 from uplift.campaign import Campaign
+from uplift.errors import InputError
 from uplift.learners import SLearner, TLearner
 
 
@@ -113,3 +117,14 @@ def test_a_budget_that_cannot_be_met_is_refused(fitted):
 def test_a_negative_budget_is_refused(fitted):
     with pytest.raises(ProblemError, match=r"budget is -5; 0 or more is expected"):
         fitted.decide(np.zeros((3, 2), dtype=np.float32), -5)
+
+
+def test_features_of_other_names_or_in_another_order_are_refused(fitted):
+    log = linear_world(20, seed=3)[0]
+    turned = replace(log, X=log.X[:, ::-1].copy(), features=log.features[::-1])
+    for users in (turned, pd.DataFrame(turned.X, columns=list(turned.features))):
+        with pytest.raises(InputError, match=r"the users' features are b, a; .*in their order: a, b"):
+            fitted.predict(users)
+    np.testing.assert_array_equal(
+        fitted.predict(pd.DataFrame(log.X, columns=["a", "b"])).value, fitted.predict(log.X).value
+    )
