@@ -57,8 +57,8 @@ def features_of(policy: Any, users: NDArray[Any] | Campaign) -> NDArray[Any]:
     names = None if given is None else tuple(str(name) for name in given)
     if names is not None and names != policy.features_:
         raise InputError(
-            f"the users' features are {', '.join(names)}; those that the policy was fitted with are expected, in their "
-            f"order: {', '.join(policy.features_)}"
+            f"the users' features are {', '.join(names)}; those that the policy was fitted with are expected, in "
+            f"their order: {', '.join(policy.features_)}"
         )
     if isinstance(users, Campaign):
         return users.X
