@@ -59,7 +59,8 @@ def finished(method: Method, case: Case) -> rows_on_disk.Row:
 
 def told(result: TuningResult) -> dict[str, Any]:
     """What the fit says of itself, in numbers and in words."""
-    return dataclasses.asdict(result) | {"passed": result.passed, "text": str(result)}
+    said = {"passed": result.passed, "nothing_to_gain": result.nothing_to_gain, "text": str(result)}
+    return dataclasses.asdict(result) | said
 
 
 def warm_up() -> None:

@@ -52,6 +52,8 @@ def cells(group: Group, method: str) -> list[str]:
         each = " / ".join(f"{fmean(column):.3f}" for column in zip(*(row["share"] for row in rows), strict=True))
     else:
         share = f"nothing to gain: {fmean(gain for row in rows for gain in row['gain']):.4f} a user"
+        told = [row["result"].get("nothing_to_gain") for row in rows if row["result"]]
+        share += f"; said by {told.count(True)} of {len(told)} fits" if told else ""
         each = "–"
     against = None if method == NET else group.minus(method, NET)
     spend = f"{fmean(map(spent, rows)):.3f}"
