@@ -75,8 +75,8 @@ class EndToEnd:
     Misleads: the gate cannot see gains that are small beside the noise, and then keeps the two-stage net; with few
     users that is the rule. Validation picks between three models, and what it says of the one it picked is a little
     optimistic: verify with `evaluate` on other users. The tuned values are made for deciding: what they promise need
-    not be what is got. It gains most where the net is too small for its world, and nothing
-    where it fits the world well or where spend is rare and heavy-tailed (tests/benchmarks/end_to_end.py).
+    not be what is got. It gains where the net is too small for its world, most of it by the
+    warm start, and nothing where the net fits or spend is rare and heavy-tailed (tests/benchmarks/end_to_end.py).
 
     Source: the framework of arXiv 2302.04477 and the scores of doubly robust evaluation; its equations could not be
     read here, so none is quoted. The warm start from effects, doubly robust scores in the goal and the gate are ours.
