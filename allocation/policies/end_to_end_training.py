@@ -19,7 +19,7 @@ from allocation.policies.end_to_end_settings import DECISION, EFFECTS, TEMPERATU
 from allocation.policies.gate import EFFECTS as WARM
 from allocation.policies.gate import TUNED, TWO_STAGE, Difference, worth
 from allocation.policies.scored import OutcomeModels, Scores, scores_of
-from allocation.policies.two_stage import fit_learner
+from allocation.policies.two_stage import fit_learner, roles_of
 from uplift.campaign import Campaign
 from uplift.causal.activeness import strata
 from uplift.learners.net_fit import NetFit
@@ -86,7 +86,7 @@ def train_candidates(
     learner = clone(settings.net)
     if settings.warm_start == "effects":
         learner.set_params(value_likelihood="gaussian")
-    begun = _begin(learner, campaign)
+    begun = learner.begin(campaign.X, campaign.value, **roles_of(campaign))
     if settings.warm_start == "effects":
         with clock.phase("warm start", n):
             fit_effects(begun, scores, EFFECTS)
@@ -181,17 +181,6 @@ def fit_net(net: NeuralResponse, campaign: Campaign) -> NeuralResponse:
     fitted = fit_learner(net, campaign)
     assert isinstance(fitted, NeuralResponse)
     return fitted
-
-
-def _begin(learner: NeuralResponse, campaign: Campaign) -> NetFit:
-    return learner.begin(
-        campaign.X,
-        campaign.value,
-        treatment=campaign.treatment,
-        cost=campaign.cost,
-        propensity=campaign.propensity,
-        arms=campaign.arms,
-    )
 
 
 def _finished(learner: NeuralResponse, begun: NetFit) -> NeuralResponse:

@@ -30,14 +30,12 @@ def fit_learner(learner: ResponseLearner, campaign: Campaign) -> ResponseLearner
             f"TwoStage(SLearner({type(learner).__name__}()))"
         )
     fitted: ResponseLearner = clone(learner)
-    return fitted.fit(
-        campaign.X,
-        campaign.value,
-        treatment=campaign.treatment,
-        cost=campaign.cost,
-        propensity=campaign.propensity,
-        arms=campaign.arms,
-    )
+    return fitted.fit(campaign.X, campaign.value, **roles_of(campaign))
+
+
+def roles_of(campaign: Campaign) -> dict[str, Any]:
+    """What a response learner's `fit` takes of a campaign by name, beside the features and the value."""
+    return {name: getattr(campaign, name) for name in ("treatment", "cost", "propensity", "arms")}
 
 
 def save_fitted(policy: Any, folder: str | Path) -> Path:
