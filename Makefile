@@ -8,7 +8,7 @@ SOURCES := pyproject.toml constraints.txt
 # Not ?=: an OUT that happens to stand in the environment must not decide where results go.
 OUT := earmark-demo
 
-.PHONY: help demo app test lint format bench bench-end-to-end readme clean
+.PHONY: help demo app test lint format bench bench-end-to-end bench-long-tail readme clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -73,6 +73,12 @@ bench-end-to-end: $(VENV)/installed-bench  ## end-to-end against two-stage: resu
 	$(BIN)/python tests/benchmarks/end_to_end.py run
 	$(BIN)/python tests/benchmarks/end_to_end.py table
 	$(BIN)/python tests/benchmarks/end_to_end.py chart
+
+bench-long-tail: $(VENV)/installed-dev  ## gradient aggregation, plugins and memory against joint training: resumable, some five hours
+	$(BIN)/python tests/benchmarks/longtail_memory.py
+	$(BIN)/python tests/benchmarks/longtail.py run
+	$(BIN)/python tests/benchmarks/longtail.py table
+	$(BIN)/python tests/benchmarks/longtail.py chart --settings strong --out docs/long-tail.png
 
 readme: $(VENV)/installed  ## draw the README's pictures and print its demo output anew
 	$(BIN)/python docs/refresh_readme.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import sys
@@ -203,6 +204,36 @@ def ratio_and_se(above, below) -> tuple[float, float]:
     """sum above / sum below with the delta method's standard error: of the terms (a - ratio b) / mean of b."""
     ratio, mean_below = math.fsum(above) / math.fsum(below), math.fsum(below) / len(below)
     return ratio, mean_and_se([(a - ratio * b) / mean_below for a, b in zip(above, below, strict=True)])[1]
+
+
+def ranking_over_places(scores, target, seen, k) -> dict[str, float]:
+    """Metrics of one ranking of items 1.., sorted as a list: the mean over every place in the target's tie.
+
+    Items of `seen` are no candidates, the target always is.
+    """
+    order = sorted(
+        (v for v in range(1, len(scores) + 1) if v == target or v not in seen), key=lambda v: -scores[v - 1]
+    )
+    places = [place for place, v in enumerate(order, start=1) if scores[v - 1] == scores[target - 1]]
+    return _metrics_of_places(places, len(order), k)
+
+
+def ranking_over_orders(scores, target, seen, k) -> dict[str, float]:
+    """The same from every order in which the candidates may come to a sort that leaves ties as they come."""
+    candidates = [v for v in range(1, len(scores) + 1) if v == target or v not in seen]
+    orders = itertools.permutations(candidates)
+    places = [sorted(order, key=lambda v: -scores[v - 1]).index(target) + 1 for order in orders]
+    return _metrics_of_places(places, len(candidates), k)
+
+
+def _metrics_of_places(places, candidates, k):
+    gains = {
+        "recall": [1.0 if place <= k else 0.0 for place in places],
+        "ndcg": [1 / math.log2(1 + place) if place <= k else 0.0 for place in places],
+        "mrr": [1 / place if place <= k else 0.0 for place in places],
+        "auc": [(candidates - place) / (candidates - 1) if candidates > 1 else math.nan for place in places],
+    }
+    return {name: math.fsum(gain) / len(places) for name, gain in gains.items()}
 
 
 @contextlib.contextmanager

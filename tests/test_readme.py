@@ -23,13 +23,15 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_python_examples_run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "difference_low" in printed
     assert "adjusted effect" in printed
     assert "End-to-end on 20,000 users: the " in printed
+    assert "recommender minus last item" in printed
+    assert "(400, 18)" in printed
     assert "Next experiment: two-stage against mix" in printed
     assert "Decision stability: 5 refits" in printed
     assert "Curve(qini, per-user: " in printed
@@ -105,3 +107,15 @@ def test_the_commands_for_an_end_to_end_fit_run(tmp_path: Path, monkeypatch: pyt
         assert result.exit_code == 0, result.output
     assert (tmp_path / "spring-policy" / "policy.json").is_file()
     assert "spring" in result.output
+
+
+def test_the_commands_for_recommendations_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    block = next(b for b in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL) if "earmark recommend" in b)
+    walks = [(f"c{u}", (u + step) % 20, step) for u in range(80) for step in range(2 + u % 9)]
+    monkeypatch.chdir(tmp_path)
+    pd.DataFrame(walks, columns=["customer", "product", "time"]).to_parquet("events.parquet")
+    for line in block.strip().splitlines():
+        result = CliRunner().invoke(app, shlex.split(line)[1:])
+        assert result.exit_code == 0, result.output
+    assert len(pd.read_parquet("top.parquet")) == 80 * 10
+    assert len(pd.read_parquet("features.parquet")) == 80

@@ -16,6 +16,14 @@ from uplift.frames import check_unique
 PARQUET_MAGIC = b"PAR1"
 
 
+def expanded(path: str | Path) -> Path:
+    """The path with `~` and `~name` as home folders. Raises InputError for the home of somebody who is not here."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(f"{path} starts at a home folder that is not here; write the path out") from None
+
+
 def read_table(path: str | Path, names: Sequence[str] = ()) -> pa.Table:
     """An Arrow table from a `.parquet` or `.csv` file.
 
@@ -35,7 +43,7 @@ def read_table(path: str | Path, names: Sequence[str] = ()) -> pa.Table:
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the path of one Parquet or CSV file in it")
     if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty: 0 bytes; a table with at least one user of every arm is expected")
+        raise InputError(f"{path} is empty: 0 bytes; a table with at least one row is expected")
     if path.suffix.lower() == ".csv":
         try:
             as_text = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in names})

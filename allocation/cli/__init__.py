@@ -12,6 +12,7 @@ from allocation.cli.app_command import show_app
 from allocation.cli.demo_command import demo
 from allocation.cli.evaluate_command import evaluate
 from allocation.cli.fit_command import fit
+from allocation.cli.recommend_command import recommend
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +25,7 @@ app.command()(demo)
 app.command()(fit)
 app.command()(evaluate)
 app.command("app")(show_app)
+app.add_typer(recommend, name="recommend")
 
 
 def main() -> None:

@@ -23,8 +23,10 @@ def show_app(
 
     with one_message():
         from allocation.jobs.summary import read_run
+        from uplift.files import expanded
 
-        read_run(run.expanduser())  # so that a wrong folder is said here, not in the browser
+        folder = expanded(run).resolve()
+        read_run(folder)  # so that a wrong folder is said here, not in the browser
     page = find_spec("app.main")
     assert page is not None
     assert page.origin is not None
@@ -36,5 +38,5 @@ def show_app(
         "client.toolbarMode": "viewer",
     }
     options = [f"--{name}={setting}" for name, setting in settings.items()]
-    command = [sys.executable, "-m", "streamlit", "run", page.origin, *options, "--", str(run.expanduser().resolve())]
+    command = [sys.executable, "-m", "streamlit", "run", page.origin, *options, "--", str(folder)]
     os.execv(sys.executable, command)  # the server takes this process's place, so that ending one ends both

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from allocation.jobs.summary import MANIFEST
 from uplift.errors import InputError
+from uplift.files import expanded
 
 
 def checked_folder(out: str | Path, files: Sequence[str], command: str) -> Path:
@@ -21,7 +22,7 @@ def checked_folder(out: str | Path, files: Sequence[str], command: str) -> Path:
     Raises InputError for a path that is no folder, a folder that may not be written to, files that would be lost,
     and another command's run.
     """
-    out = Path(out).expanduser().resolve()
+    out = expanded(out).resolve()
     for place in (out, *out.parents):
         if place.exists():
             if not place.is_dir():

@@ -15,7 +15,7 @@ from allocation.engine.problem import Allocation
 from allocation.evaluation.checks import check_arms, check_unseen
 from uplift.campaign import Campaign
 from uplift.errors import InputError, nearest
-from uplift.files import read_table
+from uplift.files import expanded, read_table
 from uplift.frames import labels, numbers, open_frame, user_ids
 from uplift.response import Response
 
@@ -153,7 +153,7 @@ def index_file(folder: str) -> Path:
     """The file of a saved policy that holds the checksums of all the others."""
     from allocation.policies.saved import FORM
 
-    return Path(folder).expanduser() / FORM.index
+    return expanded(folder) / FORM.index
 
 
 def seen_by(saved: Mapping[str, SavedPolicy], log: Campaign) -> NDArray[np.bool_]:

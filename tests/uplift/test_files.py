@@ -46,7 +46,7 @@ def test_folder(tmp_path):
 def test_no_bytes(tmp_path, name):
     """An upload that broke off before its first byte."""
     (tmp_path / name).touch()
-    with pytest.raises(InputError, match=rf"{name} is empty: 0 bytes"):
+    with pytest.raises(InputError, match=rf"{name} is empty: 0 bytes; a table with at least one row is expected"):
         read_table(tmp_path / name)
 
 

@@ -25,6 +25,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from uplift.errors import InputError
+from uplift.files import expanded
 from uplift.learners.encode import Parts, decode, encode
 
 FORMAT = 1
@@ -83,7 +84,7 @@ def load(folder: str | Path, *, trusted: Sequence[str] = ()) -> Any:
 
 def check_target(folder: str | Path, form: Form) -> Path:
     """The folder to write to, links and `~` followed; refuses to replace anything but one of this form, alone."""
-    target = Path(folder).expanduser().resolve()
+    target = expanded(folder).resolve()
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return target
     try:
@@ -135,7 +136,7 @@ def read_folder(folder: str | Path, form: Form, decode: Decode, trusted: Sequenc
     Raises InputError for a folder of another kind, a missing, changed or damaged file, and types that are not
     trusted.
     """
-    source = Path(folder).expanduser()
+    source = expanded(folder)
     if not (source / form.index).is_file():
         raise InputError(f"{source} holds no saved {form.noun} (no {form.index}); give the folder that `save` wrote")
     try:

@@ -129,6 +129,23 @@ def test_gradient_aggregation_leaves_out_who_opposes_the_mean(lone):
     assert kept.tolist() == ([False] + [True] * 4 if lone < 4 else [True] + [False] * 4)
 
 
+@given(matrices(1, 6), st.lists(st.integers(1, 9), min_size=6, max_size=6))
+def test_gradient_aggregation_never_opposes_the_mean(G, counts):
+    """Nor the weighted mean; it stands still only where every group is left out."""
+    for weights in (None, np.array(counts[: len(G)], dtype=float)):
+        result, kept = rule("gradient_aggregation").with_kept(torch.as_tensor(G), weights)
+        along = result.numpy() @ np.average(G, axis=0, weights=weights)
+        assert along > 0 if kept.any() and G.any() else not result.any()
+
+
+@given(st.integers(0, 50), st.floats(0, 3.9))
+def test_gradient_aggregation_gives_an_opposed_minority_no_weight(seed, size):
+    """Four groups on one side and one straight against their mean, by less than they are: as if it were not there."""
+    majority = np.abs(np.random.default_rng(seed).standard_normal((4, 5))) + 0.1
+    G = np.r_[majority, -size * majority.mean(axis=0, keepdims=True)]
+    assert_allclose(combined("gradient_aggregation", G), combined("gradient_aggregation", majority), rtol=1e-12)
+
+
 def test_gradient_aggregation_with_nobody_left():
     """Two that cancel: the mean is zero, nobody is with it, and the step is zero."""
     result, kept = rule("gradient_aggregation").with_kept(torch.tensor([[1.0, 2.0], [-1.0, -2.0]]))

@@ -51,6 +51,7 @@ def backward(
     weights: ArrayLike | Tensor | None = None,
     scope: str = "tensor",
     embedding_rule: Rule | str | None = None,
+    diagnose: bool = True,
 ) -> Step:
     """Combine the gradients of several losses by a rule and write the result to `.grad`, in place of what was there.
 
@@ -65,6 +66,7 @@ def backward(
         reach, as one vector.
     embedding_rule : for the weights of nn.Embedding and nn.EmbeddingBag; None is the same rule, "balanced" leaves
         them out of the surgery.
+    diagnose : whether to compute the cosines of the `Step`, which take time on large embeddings; else they are NaN.
 
     A tensor that one loss alone reaches (a group's own head) gets that loss's gradient as it is; by "sum", "erm" and
     "balanced" with its weight, by "norm_matched" the goal's times gamma. Of an embedding, rows that the same groups
@@ -89,10 +91,11 @@ def backward(
     blocks = []
     for k, (name, parameter) in enumerate(named):
         of_groups = [of_all[k] for of_all in gradients]
-        _check_finite(of_groups, name)
         if any(g is not None for g in of_groups):
             by_row = id(parameter) in embeddings or any(g is not None and g.is_sparse for g in of_groups)
             blocks.append((row_block if by_row else dense_block)(parameter, of_groups))
+            if not bool(torch.isfinite(blocks[-1].values).all()):
+                _name_not_finite(of_groups, name)
     if not blocks:
         raise InputError("no loss depends on a parameter of this module; give the module that made the predictions")
     w = None if weights is None else check_weights(weights, torch.zeros(len(losses), 1, dtype=torch.float64))
@@ -103,7 +106,9 @@ def backward(
         parameter.grad = None
     for block, (result, _) in zip(blocks, done, strict=True):
         write(block, result)
-    return Step(checked, cosines(blocks), filtered_share(blocks, [left_out for _, left_out in done]))
+    m = len(losses)
+    between = cosines(blocks) if diagnose else np.full((m, m), np.nan)
+    return Step(checked, between, filtered_share(blocks, [left_out for _, left_out in done]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +234,7 @@ def _gradients(losses: Sequence[Tensor | None], parameters: list[nn.Parameter]) 
     return found
 
 
-def _check_finite(of_groups: list[Tensor | None], name: str) -> None:
+def _name_not_finite(of_groups: list[Tensor | None], name: str) -> None:
     for i, g in enumerate(of_groups):
         if g is not None and not bool(torch.isfinite(g.coalesce().values() if g.is_sparse else g).all()):
             raise InputError(

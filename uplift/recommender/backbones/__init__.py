@@ -1,0 +1,59 @@
+"""Nets for next-item recommendation, by name: `backbone("sasrec", n_items)`; `BACKBONES` lists the names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from uplift.errors import InputError, nearest
+from uplift.recommender.backbones.base import Adapt, Backbone
+from uplift.recommender.backbones.din import DeepInterest
+from uplift.recommender.backbones.sequence import NextItem, Recurrent, SelfAttention
+from uplift.seeds import stream
+
+__all__ = ["BACKBONES", "Adapt", "Backbone", "backbone"]
+
+
+def _gru4rec(n_items: int, width: int, length: int, dropout: float) -> nn.Module:
+    return NextItem(Recurrent(width, dropout), n_items, width, length, dropout)
+
+
+def _sasrec(n_items: int, width: int, length: int, dropout: float) -> nn.Module:
+    return NextItem(SelfAttention(width, length, dropout), n_items, width, length, dropout)
+
+
+BACKBONES: dict[str, Callable[[int, int, int, float], nn.Module]] = {
+    "sasrec": _sasrec,
+    "gru4rec": _gru4rec,
+    "din": DeepInterest,
+}
+
+
+def backbone(
+    name: str,
+    n_items: int,
+    *,
+    width: int = 64,
+    length: int = 50,
+    dropout: float = 0.2,
+    seed: int | np.random.Generator = 0,
+) -> Any:
+    """An untrained backbone (a torch module that is a `Backbone`), the same for the same seed.
+
+    `width` is d, `length` the longest history it reads (the last events of a longer one), `dropout` the share of
+    cells that training leaves out. Raises InputError for an unknown name and for numbers out of range.
+    """
+    if name not in BACKBONES:
+        raise InputError(f"there is no backbone {name!r}.{nearest(str(name), BACKBONES)}")
+    for what, number in (("n_items", n_items), ("width", width), ("length", length)):
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+            raise InputError(f"{what} is {number!r}; a whole number of at least 1 is expected")
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float | np.number) or not 0 <= dropout < 1:
+        raise InputError(f"dropout is {dropout!r}; a share from 0 to below 1 is expected, such as 0.2")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(stream(seed, "backbone").integers(2**62)))
+        return BACKBONES[name](int(n_items), int(width), int(length), float(dropout))

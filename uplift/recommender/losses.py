@@ -1,0 +1,106 @@
+"""Losses of next-item recommendation: the mean over events of one history's next item against others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from uplift.errors import InputError, nearest
+from uplift.recommender.backbones import Adapt, Backbone
+
+# (backbone, states (p, ...), targets (p,), negatives drawn a target or batch, generator, plugin) -> mean loss
+_Function = Callable[[Backbone, Tensor, Tensor, int, torch.Generator, "Adapt | None"], Tensor]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss by name, with how many negatives it draws: "pointwise", "sampled_softmax" or "softmax".
+
+    With s the scores, v the item that came next and N the negatives, drawn uniformly from all items:
+
+    - pointwise: -log sigma(s_v) - sum over u in N of log sigma(-s_u), as a mean over the 1 + |N| items of an event;
+      `negatives` for each event. A click model: scores are log odds against a random item.
+    - sampled_softmax: -log of e^{s_v} over the sum on v and N; the same `negatives` for all events of a batch.
+    - softmax: the same over all items; exact, and its cost grows with their number.
+
+    A negative that happens to be the item that came next is left out (softmax) or drawn once more (pointwise); the
+    user's earlier items may be negatives. Raises InputError for an unknown name and fewer than one negative.
+    """
+
+    name: str = "softmax"
+    negatives: int = 4
+
+    def __post_init__(self) -> None:
+        if self.name not in LOSSES:
+            raise InputError(f"there is no loss {self.name!r}.{nearest(str(self.name), LOSSES)}")
+        count = self.negatives
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+            raise InputError(f"negatives is {count!r}; a whole number of at least 1 is expected")
+
+    def __call__(
+        self,
+        net: Backbone,
+        batch: Tensor,
+        generator: torch.Generator,
+        adapt: Adapt | None = None,
+    ) -> Tensor:
+        """The mean loss over the targets of windows (b, L + 1) of item codes, a scalar."""
+        targets = batch[:, 1:]
+        known = targets.ne(0)
+        # A last event is a target only; as an input it would have no target.
+        states = net.states(batch[:, :-1] * known)
+        return self.of_states(net, states, targets[known], generator, adapt)
+
+    def of_states(
+        self,
+        net: Backbone,
+        states: Tensor,
+        targets: Tensor,
+        generator: torch.Generator,
+        adapt: Adapt | None = None,
+    ) -> Tensor:
+        """The mean loss over targets (p,) of the states (p, ...) before them, a scalar."""
+        return LOSSES[self.name](net, states, targets, self.negatives, generator, adapt)
+
+
+def _pointwise(
+    net: Backbone, states: Tensor, target: Tensor, negatives: int, generator: torch.Generator, adapt: Adapt | None
+) -> Tensor:
+    shape = (len(target), negatives)
+    drawn = _draw(net, shape, generator)
+    drawn = torch.where(drawn == target[:, None], _draw(net, shape, generator), drawn)
+    scores = net.score(states, torch.cat([target[:, None], drawn], dim=1), adapt)  # (p, 1 + negatives)
+    wanted = torch.zeros_like(scores)
+    wanted[:, 0] = 1
+    return F.binary_cross_entropy_with_logits(scores, wanted)
+
+
+def _sampled_softmax(
+    net: Backbone, states: Tensor, target: Tensor, negatives: int, generator: torch.Generator, adapt: Adapt | None
+) -> Tensor:
+    drawn = _draw(net, (negatives,), generator)
+    others = net.score(states, drawn, adapt).masked_fill(drawn == target[:, None], -torch.inf)
+    own = net.score(states, target[:, None], adapt)  # (p, 1)
+    return (torch.cat([own, others], dim=1).logsumexp(dim=1) - own[:, 0]).mean()
+
+
+def _softmax(
+    net: Backbone, states: Tensor, target: Tensor, _negatives: int, _generator: torch.Generator, adapt: Adapt | None
+) -> Tensor:
+    return F.cross_entropy(net.score(states, None, adapt), target - 1)
+
+
+def _draw(net: Backbone, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    return torch.randint(1, net.n_items + 1, shape, generator=generator)
+
+
+LOSSES: dict[str, _Function] = {
+    "pointwise": _pointwise,
+    "sampled_softmax": _sampled_softmax,
+    "softmax": _softmax,
+}

@@ -1,0 +1,165 @@
+"""Fitting a recommender: the backbone on everybody, then what may stand on top of it, judged on held-out queries."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from uplift.errors import InputError
+from uplift.recommender.backbones import backbone
+from uplift.recommender.batches import Windows, examples, windows
+from uplift.recommender.engagement import calibrate
+from uplift.recommender.full_ranking import Counted
+from uplift.recommender.gate import Gate, check_gate
+from uplift.recommender.gated import gated_memory, gated_plugins, learnable
+from uplift.recommender.grouped_trainer import GroupedTrainer, Training
+from uplift.recommender.memory import Memory
+from uplift.recommender.net_scorer import NetScorer
+from uplift.recommender.plugin_phase import PluginTraining, fit_plugins
+from uplift.recommender.plugins import Plugins
+from uplift.recommender.ranked_validation import Validation
+from uplift.recommender.recommender import Progress, Recommender, RecommenderSettings, Step
+from uplift.recommender.splitting import Split
+from uplift.recommender.strata import activeness_strata
+
+
+def fit_recommender(
+    split: Split,
+    settings: RecommenderSettings | None = None,
+    progress: Progress | None = None,
+    step: Step | None = None,
+) -> Recommender:
+    """Fit the backbone on the training part, choose its epoch on the validation, and gate plugins and memory on top.
+
+    The validation queries are cut in two by user: one half chooses each plugin's epoch, the other judges it. The
+    weights of the memory are cross-fitted over the halves, and the judging half calibrates the engagement.
+    Test queries are not looked at. Without a validation query (a log in which nobody has three events) the last
+    epoch is kept, no plugin is trained and nothing calibrated. `progress` is told of every epoch, `step` of every
+    batch within one and of every batch of a ranking. Raises InputError for settings out of range, before anything is
+    trained, and for a training part without two events of any user.
+    """
+    s = RecommenderSettings() if settings is None else settings
+    check_settings(s)
+    cut = windows(split.train, s.length)
+    if not len(cut):
+        raise InputError(
+            f"no user has two training events, of {len(split.train):,} users and {len(split.train.items):,} events; "
+            "there is nothing to learn an order from: give a longer log"
+        )
+    strata = learnable(activeness_strata(split.activeness, s.n_strata), cut)
+    group = strata.group
+    net = backbone(s.backbone, split.n_items, width=s.width, length=s.length, dropout=s.dropout, seed=s.seed)
+    validation = Validation(split.validation) if len(split.validation) else None
+    plugins, memory, phase, calibration = None, None, None, None
+    if s.plugin_trainer is not None and validation is not None:
+        plugins = Plugins(strata.n_groups, s.width, s.bottleneck, s.seed)
+    training = fit_backbone(net, cut, group, s, validation, progress, step)
+    gates: dict[str, Gate] = {}
+    if validation is not None:
+        few = validation.sample(s.gate_queries, s.seed)
+        choose, judge = few.halves(s.seed)
+        if plugins is not None:
+            phase = plugin_phase(net, plugins, cut, group, s, choose, progress, step)
+            judging = _watched(judge, "gate of the plugins", step)
+            gates["plugin"] = gated_plugins(net, plugins, group, judging, s.epsilon, s.level)
+        if s.memory:
+            below = NetScorer(net, plugins, group)
+            every = _watched(few, "weights of the memory", step)
+            counted = Memory.fit(split.train, split.n_items, strata.n_groups)
+            memory, gates["memory"] = gated_memory(below, counted, group, every, s.seed, s.epsilon, s.level)
+        shipped = NetScorer(net, plugins, group, memory)
+        told = _counted("calibration of engagement", step)
+        queries = judge.sample(s.validation_queries, s.seed).queries
+        calibration = calibrate(shipped, queries, split.n_items, s.loss.name, told)
+    popularity = np.bincount(split.train.items, minlength=split.n_items + 1)[1:].astype(np.float64)
+    return Recommender(
+        settings=s,
+        net=net,
+        strata=strata,
+        plugins=plugins,
+        memory=memory,
+        gates=gates,
+        popularity=popularity / popularity.sum(),
+        calibration=calibration,
+        training=training,
+        plugin_training=phase,
+    )
+
+
+def check_settings(settings: RecommenderSettings) -> None:
+    """Raise InputError for settings that would be refused only after the backbone has been trained."""
+    check_gate(settings.epsilon, settings.level)
+    settings.trainer.check()
+    if settings.plugin_trainer is not None:
+        settings.plugin_trainer.check()
+    if not isinstance(settings.memory, bool):
+        raise InputError(f"memory is {settings.memory!r}; True or False is expected")
+    for name in ("validation_queries", "gate_queries"):
+        count = getattr(settings, name)
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1):
+            raise InputError(f"{name} is {count!r}; a whole number of at least 1 is expected, or None for all")
+
+
+def plugin_phase(
+    net: Any,
+    plugins: Plugins,
+    cut: Windows,
+    group: NDArray[np.int64],
+    settings: RecommenderSettings,
+    choose: Validation,
+    progress: Progress | None = None,
+    step: Step | None = None,
+) -> PluginTraining:
+    """Train plugins in place on the frozen backbone, for groups (U,), each group's epoch by these queries."""
+    s = settings
+    assert s.plugin_trainer is not None  # for the types: without one there are no plugins
+    trainer = _seeded(s.plugin_trainer, s.seed, "plugins", progress)
+    looks = _watched(choose, "validation of the plugins", step)
+    told = _counted("plugins: events of the epoch", step)
+    return fit_plugins(net, plugins, cut, group, s.loss, trainer, looks, told)
+
+
+def fit_backbone(
+    net: Any,
+    cut: Windows,
+    group: NDArray[np.int64],
+    settings: RecommenderSettings,
+    validation: Validation | None,
+    progress: Progress | None = None,
+    step: Step | None = None,
+) -> Training:
+    """Train a backbone in place over groups (U,); at most `validation_queries` of the queries choose its epoch."""
+    few = None if validation is None else validation.sample(settings.validation_queries, settings.seed)
+    few = None if few is None else _watched(few, "validation of the backbone", step)
+    longest = int(cut.histories.counts.max(initial=1))
+    told, done = _counted("backbone: windows of the epoch", step), 0
+
+    def _loss(rows: NDArray[np.int64], _z: int, generator: torch.Generator) -> Tensor:
+        nonlocal done
+        done = done % len(cut) + len(rows)
+        if told is not None:
+            told(done, len(cut))
+        return settings.loss(net, torch.from_numpy(cut.histories.padded(rows, longest)), generator)
+
+    trainer = _seeded(settings.trainer, settings.seed, "backbone", progress)
+    return trainer.fit(net, _loss, examples(cut, group), None if few is None else lambda: few.of(net))
+
+
+def _seeded(trainer: GroupedTrainer, seed: int, what: str, progress: Progress | None) -> GroupedTrainer:
+    """The trainer with the recommender's seed, and its progress under a name."""
+    told = None if progress is None else (lambda *of_epoch: progress(what, *of_epoch))
+    return replace(trainer, seed=seed, progress=told)
+
+
+def _watched(validation: Validation, what: str, step: Step | None) -> Validation:
+    """The validation, with its progress under a name."""
+    return replace(validation, progress=_counted(what, step))
+
+
+def _counted(what: str, step: Step | None) -> Counted | None:
+    return None if step is None else (lambda done, of: step(what, done, of))
