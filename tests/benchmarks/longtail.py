@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.benchmarks.longtail_cases import BACKBONES, LOGS, setting, split_of
 from tests.benchmarks.longtail_chart import draw
 from tests.benchmarks.longtail_rows import run_unit
-from tests.benchmarks.longtail_store import read_units, unit_path, write_unit
+from tests.benchmarks.longtail_store import is_done, read_units, unit_path, write_unit
 from tests.benchmarks.longtail_table import tables
 
 
@@ -52,10 +52,10 @@ def main() -> None:
     ]
     for place, (seed, name, data, net) in enumerate(units):
         path = unit_path(options.results, name, data, net, seed, options.rules)
-        if place % parts != number or path.exists():
+        case = setting(name, net, further=options.rules is not None)
+        if place % parts != number or is_done(path, case):
             continue
         print(f"{name}, {data}, {net}, seed {seed}", flush=True)
-        case = setting(name, net, further=options.rules is not None)
         unit = run_unit(split_of(data), case, seed, tuning=name == "strong", rules=options.rules)
         write_unit(path, unit)
 

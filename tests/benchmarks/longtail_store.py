@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.benchmarks.longtail_cases import Setting
 from tests.benchmarks.longtail_rows import Unit
 from uplift.recommender import Ranks
 
@@ -40,11 +41,21 @@ def write_unit(path: Path, unit: Unit) -> None:
         arrays |= {f"above{k}": ranks.above.astype(np.int32), f"tied{k}": ranks.tied.astype(np.int32)}
         arrays["candidates"] = ranks.candidates.astype(np.int32)
         notes[name] = [seconds, note]
+    arrays["settings"] = np.array(repr(unit.case))
     arrays["rows"] = np.array(json.dumps(notes))
     part = path.with_suffix(".part")
     with part.open("wb") as file:
         np.savez_compressed(file, **arrays)
     part.replace(path)
+
+
+def is_done(path: Path, case: Setting) -> bool:
+    """Whether the unit is there; one that was run with other settings must not be mixed with new ones."""
+    if not path.exists():
+        return False
+    if str(np.load(path).get("settings")) != repr(case):
+        raise SystemExit(f"error: {path} was run with other settings; move it away, or give another --results")
+    return True
 
 
 def read_units(folder: Path) -> list[Result]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from tests.benchmarks.longtail_cases import RULES, Setting
 from tests.benchmarks.longtail_rows import run_unit
-from tests.benchmarks.longtail_store import read_units, unit_path, write_unit
+from tests.benchmarks.longtail_store import is_done, read_units, unit_path, write_unit
 from tests.uplift.recommender.tiny import SETTINGS, frame
 from uplift.recommender import Interactions, fit_recommender, leave_last_out, rank_targets
 
@@ -22,7 +23,12 @@ def test_the_shipped_row_and_the_backbone_are_those_of_the_package(tmp_path):
     assert fitted.memory.weight.any()
     for name, scorer in (("joint", fitted.backbone_scorer()), ("as shipped", fitted.scorer())):
         np.testing.assert_array_equal(unit.rows[name][0].above, rank_targets(scorer, SPLIT.test, SPLIT.n_items).above)
-    write_unit(unit_path(tmp_path, "strong", "video games", "sasrec", 2, None), unit)
+    path = unit_path(tmp_path, "strong", "video games", "sasrec", 2, None)
+    write_unit(path, unit)
+    assert is_done(path, CASE)
+    assert not is_done(path.with_name("other.npz"), CASE)
+    with pytest.raises(SystemExit, match="was run with other settings; move it away"):
+        is_done(path, replace(CASE, base_epochs=2))
     (kept,) = read_units(tmp_path)
     assert (kept.setting, kept.data, kept.backbone, kept.seed) == ("strong", "video games", "sasrec", 2)
     assert list(kept.rows) == list(unit.rows)

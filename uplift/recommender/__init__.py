@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from uplift.recommender.backbones import BACKBONES, backbone
 from uplift.recommender.baselines import LastItem, Popularity
+from uplift.recommender.engagement import Calibration
 from uplift.recommender.features import add_features, empty_engagement, feature_names, user_features
 from uplift.recommender.full_ranking import Ranks, Scorer, rank_targets
 from uplift.recommender.gate import Gate, gate
@@ -32,6 +33,7 @@ __all__ = [
     "BACKBONES",
     "LOSSES",
     "METRICS",
+    "Calibration",
     "Gate",
     "GroupedTrainer",
     "Histories",

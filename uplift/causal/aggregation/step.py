@@ -28,7 +28,7 @@ class Step:
     ----------
     losses : (m,) float64; NaN for a group without a loss in this step.
     cosines : (m, m) float64, of the groups' gradients over the parameters (of an embedding: the rows) that both
-        touch; NaN for a pair that shares none, and where a gradient is zero.
+        touch; NaN for a pair that shares none, where a gradient is zero, and without `diagnose`.
     filtered : (m,) float64, the share of the parameters that a group touches on which the rule left it out.
     """
 
