@@ -17,6 +17,7 @@ from uplift.recommender.memory import Memory
 from uplift.recommender.net_scorer import NetScorer
 from uplift.recommender.plugin_phase import PluginTraining
 from uplift.recommender.plugins import Plugins
+from uplift.recommender.recommender_text import in_words
 from uplift.recommender.splitting import Queries
 from uplift.recommender.strata import Strata
 
@@ -113,13 +114,7 @@ class Recommender:
         return NetScorer(self.net)
 
     def __str__(self) -> str:
-        lines = [f"{self.settings.backbone}, d = {self.settings.width}, loss {self.settings.loss.name}"]
-        if self.training is not None:
-            lines.append(f"backbone: {self.training}")
-        if self.plugins is not None:
-            lines.append(f"plugins: {self.plugins.share(self.net):.2%} of the backbone's parameters")
-        lines += [f"{what}:\n{judged}" for what, judged in self.gates.items()]
-        return "\n".join(lines)
+        return in_words(self)
 
     def __repr__(self) -> str:
         return str(self)
