@@ -27,7 +27,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of senten
 @recommend.command(short_help="Fit a recommender and keep it in a folder.")
 def fit(
     log: Log,
-    out: Annotated[Path, typer.Option(help="Folder for the recommender, with manifest.json.", metavar="FOLDER")],
+    out: Annotated[
+        Path,
+        typer.Option(help="New or empty folder; a recommender saved there is replaced.", metavar="FOLDER"),
+    ],
     user: Annotated[str, typer.Option(help="Column of the user.", metavar="COLUMN")] = "user",
     item: Annotated[str, typer.Option(help="Column of the item.", metavar="COLUMN")] = "item",
     order: Annotated[
@@ -59,15 +62,20 @@ def fit(
             metavar="NAME",
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Most epochs of the backbone.", metavar="NUMBER")] = None,
-    width: Annotated[int | None, typer.Option(help="Dimensions of the item vectors.", metavar="NUMBER")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs of the backbone. [default: 16]", metavar="NUMBER")
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Dimensions of the item vectors. [default: 64]", metavar="NUMBER")
+    ] = None,
     strata: Annotated[
         int | None, typer.Option(help="Groups of users by activeness. [default: 5]", metavar="NUMBER")
     ] = None,
     rule: Annotated[
         str | None,
         typer.Option(
-            help="How the groups' gradients become one, such as erm, balanced, pcgrad, mgda. [default: erm]",
+            help="How the groups' gradients become one: erm (joint training), balanced, gradient_aggregation, "
+            "pcgrad, mgda and more. [default: erm]",
             metavar="NAME",
         ),
     ] = None,

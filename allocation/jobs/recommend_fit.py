@@ -18,7 +18,7 @@ from uplift.learners.store import check_target
 from uplift.recommender.interactions import Interactions
 from uplift.recommender.log_split import SplitBy, log_fingerprint
 from uplift.recommender.recommender import Recommender, RecommenderSettings
-from uplift.recommender.recommender_fit import fit_recommender
+from uplift.recommender.recommender_fit import check_settings, fit_recommender
 from uplift.recommender.saved import FORM, save_recommender
 from uplift.recommender.saved_parts import check_ids, plain_settings
 from uplift.recommender.splitting import Split
@@ -59,6 +59,7 @@ def run_recommend_fit(plan: RecommendPlan, progress: Callable[[str], None] = lam
     Raises InputError for a log or settings that cannot be used, before the training where that can be known.
     """
     progress = Paced(progress)
+    check_settings(plan.settings)
     progress(f"reading {plan.log}")
     log = plan.columns.read(plan.log)
     check_ids(log.item_id, "item")

@@ -27,11 +27,12 @@ def print_recommend_fit(result: RecommendFit, folder: Path, console: Console | N
         console.print(Text(f"{result.log.dropped:,} repeated rows were dropped."))
     console.print(Text(f"\n{result.recommender}\n"))
     if len(result.split.test):
-        told = "What it is worth on the test events: `earmark recommend evaluate FOLDER LOG`."
+        told = f"What it is worth on the test events: earmark recommend evaluate {folder} {result.plan.log}"
     else:
         told = "There is no test event, so nothing verifies what it is worth."
-    console.print(Text(f"- {told}"))
-    console.print(Text("- The best items of each user: `earmark recommend top FOLDER LOG --out FILE`."))
+    console.print(Text(f"- {told}"), soft_wrap=True)
+    top = f"earmark recommend top {folder} {result.plan.log} --out top.parquet"
+    console.print(Text(f"- The best items of each user: {top}"), soft_wrap=True)
     console.print(Text(f"\nRecommender: {folder}"), soft_wrap=True)
 
 
@@ -45,7 +46,8 @@ def evaluation_text(result: RecommendEvaluation) -> str:
     lines = [
         wrapped(
             f"{result.name}: {result.queries:,} test queries, ranked among all {result.items:,} items but those of "
-            "the history."
+            "the history. The head are the most active users, at most a fifth of them, by training events; the tail "
+            "are all others; of the strata, the first is the least active."
         ),
         *(wrapped(f"- {verdict}") for verdict in result.verdicts()),
     ]

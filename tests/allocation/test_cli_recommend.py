@@ -36,8 +36,8 @@ def test_it_says_what_was_fitted_on_what_and_how_far_it_is(fitted: tuple[Path, P
     _, _, printed, err = fitted
     assert "log.parquet: sasrec fitted in" in printed
     assert "120 users, 20 items" in printed
-    assert "earmark recommend evaluate FOLDER LOG" in printed
-    assert max(len(line) for line in printed.splitlines() if not line.startswith("Recommender:")) <= 80
+    assert f"earmark recommend evaluate {fitted[0]} {fitted[1]}\n" in printed
+    assert max(len(line) for line in printed.splitlines() if str(fitted[0]) not in line) <= 80
     assert "backbone: epoch 2 of 2 done, loss" in err
     assert "NDCG@10" in err
 
@@ -220,7 +220,8 @@ def test_files_of_somebody_else_are_not_written_over(fitted: tuple[Path, Path, s
 def test_help_states_the_defaults_that_are_used():
     told, settings = " ".join(earmark("recommend", "fit", "--help")[1].split()), RecommenderSettings()
     trainer = settings.trainer
-    for default in (settings.backbone, settings.loss.name, settings.n_strata, trainer.rule, trainer.weights):
+    for default in (settings.backbone, settings.loss.name, settings.n_strata, trainer.rule, trainer.weights, 16, 64):
+        assert (trainer.epochs, settings.width) == (16, 64)
         assert f"[default: {default}]" in told
     assert f"{settings.loss.name} ({settings.loss.negatives:,} negatives)" in told
 

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uplift.causal.aggregation import Rule, Step, Summary, backward, rule, summarise
+from uplift.causal.aggregation import Rule, Step, Summary, backward, summarise
+from uplift.causal.aggregation import rule as named_rule
 from uplift.errors import InputError
 from uplift.learners.training import learning, torch_generator
 from uplift.recommender.batches import Examples, epoch, n_steps
@@ -117,9 +118,9 @@ class GroupedTrainer:
         weight = self._weights(data)
         rng = stream(self.seed, "recommender training")
         generator = torch_generator(rng)
-        chosen = rule(self.rule, seed=rng) if isinstance(self.rule, str) else self.rule
+        chosen = named_rule(self.rule, seed=rng) if isinstance(self.rule, str) else self.rule
         of_items = self.embedding_rule
-        of_items = rule(of_items, seed=rng) if isinstance(of_items, str) else of_items
+        of_items = named_rule(of_items, seed=rng) if isinstance(of_items, str) else of_items
         linear = chosen.name in LINEAR and (of_items is None or of_items.name == chosen.name)
         parameters = [p for p in module.parameters() if p.requires_grad]
         optimiser = torch.optim.AdamW(parameters, lr=self.lr, weight_decay=self.weight_decay, fused=True)
@@ -196,6 +197,8 @@ class GroupedTrainer:
                 raise InputError(
                     f"{name} is {given!r:.80}; a name such as 'pcgrad' is expected, or what `rule` gives"
                 )
+            if isinstance(given, str):
+                named_rule(given)
         for name, least in (("lr", "above 0"), ("weight_decay", "of at least 0")):
             number = getattr(self, name)
             is_number = isinstance(number, int | float | np.number) and not isinstance(number, bool)

@@ -25,7 +25,8 @@ class Loss:
 
     - pointwise: -log sigma(s_v) - sum over u in N of log sigma(-s_u), as a mean over the 1 + |N| items of an event;
       `negatives` for each event. A click model: scores are log odds against a random item.
-    - sampled_softmax: -log of e^{s_v} over the sum on v and N; the same `negatives` for all events of a batch.
+    - sampled_softmax: -log of e^{s_v} over the sum on v and N; the same `negatives` for all events of a batch. With
+      as many negatives as items it is the softmax.
     - softmax: the same over all items; exact, and its cost grows with their number.
 
     A negative that happens to be the item that came next is left out (softmax) or drawn once more (pointwise); the
@@ -83,6 +84,8 @@ def _pointwise(
 def _sampled_softmax(
     net: Backbone, states: Tensor, target: Tensor, negatives: int, generator: torch.Generator, adapt: Adapt | None
 ) -> Tensor:
+    if negatives >= net.n_items:  # as many draws as items cost more than all of them
+        return _softmax(net, states, target, negatives, generator, adapt)
     drawn = _draw(net, (negatives,), generator)
     others = net.score(states, drawn, adapt).masked_fill(drawn == target[:, None], -torch.inf)
     own = net.score(states, target[:, None], adapt)  # (p, 1)

@@ -33,14 +33,16 @@ class RecommenderSettings:
 
     Attributes
     ----------
-    backbone, width, length, dropout : the net; see `backbone`.
+    backbone, width, length, dropout : the net; see `backbone`. "din" costs about a hundred times as much as the
+        others where all items are scored.
     loss : what it is trained on.
-    trainer : how; its rule and weights are those of `GroupedTrainer`, "erm" over "samples" is joint training.
+    trainer : how; its rule and weights are those of `GroupedTrainer`, "erm" over "samples" is joint training. One of
+        your own has the defaults of `GroupedTrainer`, not those below; `seed` and `progress` are set by the fit.
     plugin_trainer : how the plugins are trained on the frozen backbone; None is none at all.
-    bottleneck : of a plugin; None is half the width.
+    bottleneck : hidden cells of a plugin, at least 1; None is half the width.
     memory : whether transitions are weighed in on top; see `Memory`.
     n_strata : groups of activeness.
-    epsilon, level : of the no-harm gate, NDCG@10 and the level of its interval.
+    epsilon, level : of the no-harm gate: harm that is allowed, at least 0, in NDCG@10, and the level of its interval.
     validation_queries : most queries that choose the epoch of the backbone, and most that calibrate engagement; None
         takes all, which is slower.
     gate_queries : most queries that choose and judge what stands on top; None takes all.

@@ -44,7 +44,14 @@ def fit_recommender(
     trained, and for a training part without two events of any user.
     """
     s = RecommenderSettings() if settings is None else settings
+    if not isinstance(split, Split):
+        raise InputError(
+            f"split is of {type(split).__name__}; what leave_last_out(log) or split_by_time(log, ...) gives is "
+            "expected"
+        )
     check_settings(s)
+    if split.n_items < 2:
+        raise InputError("the log has a single item, so there is nothing to rank; give a log with at least two")
     cut = windows(split.train, s.length)
     if not len(cut):
         raise InputError(
@@ -93,6 +100,9 @@ def fit_recommender(
 
 def check_settings(settings: RecommenderSettings) -> None:
     """Raise InputError for settings that would be refused only after the backbone has been trained."""
+    s = settings
+    backbone(s.backbone, 2, width=s.width, length=s.length, dropout=s.dropout, seed=s.seed)
+    activeness_strata([1, 2], s.n_strata)
     check_gate(settings.epsilon, settings.level)
     settings.trainer.check()
     if settings.plugin_trainer is not None:

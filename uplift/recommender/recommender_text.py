@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from uplift.causal.words import wrapped
+from uplift.recommender.gate import FEWEST
 
 if TYPE_CHECKING:
     from uplift.recommender.gate import Gate
@@ -24,6 +25,8 @@ def in_words(recommender: Recommender) -> str:
             f"backbone: parameters of epoch {r.training.best} of {len(r.training.losses)}, "
             f"{r.training.seconds:.0f} s of training"
         )
+        if r.training.best == 0:
+            lines.append(wrapped("No epoch was better than the net before training: take another lr or more epochs."))
     if r.plugins is not None:
         lines.append(f"plugins: {r.plugins.share(r.net):.2%} of the backbone's parameters")
     lines += ["", *_table(recommender), ""]
@@ -37,7 +40,8 @@ def in_words(recommender: Recommender) -> str:
         first = next(iter(r.gates.values()))
         told.append(
             f"Change of NDCG@10 on held-out queries, with the lower end of its {first.level:.0%} interval: what is "
-            f"added is used where that is at least {-first.epsilon or 0:g}; else the backbone answers."
+            f"added is used where it changes something and that end is at least {-first.epsilon or 0:g}; else the "
+            f"backbone answers. Too few: under {FEWEST} queries."
         )
     return "\n".join([*lines, wrapped(" ".join(told))])
 

@@ -71,6 +71,10 @@ def test_what_is_shipped_is_the_backbone_where_no_gate_opened():
         ({"epsilon": -1}, "epsilon is -1"),
         ({"level": 2}, "level is 2"),
         ({"bottleneck": 0}, "bottleneck is 0"),
+        ({"backbone": "bert"}, "no backbone 'bert'"),
+        ({"n_strata": 0}, "n_strata is 0"),
+        ({"width": -1}, "width is -1"),
+        ({"trainer": replace(SETTINGS.trainer, rule="gradagg")}, "no rule 'gradagg'"),
         ({"plugin_trainer": replace(SETTINGS.trainer, lr=0)}, "lr is 0"),
     ],
 )
@@ -111,6 +115,14 @@ def test_a_log_of_one_event_each_is_refused():
     once = pd.DataFrame({"user": np.arange(9), "item": np.arange(9)})
     with pytest.raises(InputError, match="no user has two training events, of 9 users and 9 events"):
         fitted(Interactions.from_frame(once))
+
+
+def test_a_log_instead_of_its_split_and_a_single_item_are_refused():
+    with pytest.raises(InputError, match=r"split is of Interactions; what leave_last_out\(log\)"):
+        fit_recommender(Interactions.from_frame(frame()))
+    same = pd.DataFrame({"user": np.repeat(np.arange(9), 4), "item": 1})
+    with pytest.raises(InputError, match="a single item"):
+        fitted(Interactions.from_frame(same))
 
 
 def test_progress_names_the_phase():
