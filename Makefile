@@ -74,7 +74,7 @@ bench-end-to-end: $(VENV)/installed-bench  ## end-to-end against two-stage: resu
 	$(BIN)/python tests/benchmarks/end_to_end.py table
 	$(BIN)/python tests/benchmarks/end_to_end.py chart
 
-bench-long-tail: $(VENV)/installed-dev  ## gradient aggregation, plugins and memory against joint training: resumable, some five hours
+bench-long-tail: $(VENV)/installed-dev  ## gradient aggregation, plugins and memory against joint training; resumable, hours
 	$(BIN)/python tests/benchmarks/longtail_memory.py
 	$(BIN)/python tests/benchmarks/longtail.py run
 	$(BIN)/python tests/benchmarks/longtail.py table

@@ -9,14 +9,13 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 
 from allocation.policies.base import ArmMeans, Policy
 from uplift.errors import InputError, nearest
 from uplift.learners.encode import Parts, decode, encode
+from uplift.learners.ids import decode_ids, encode_ids
 from uplift.learners.store import Form, check_target, read_folder, write_folder
 from uplift.seen import Seen
 
@@ -119,7 +118,7 @@ def _encode(value: Any, parts: Parts) -> Any:
     if isinstance(value, FrozenEstimator):
         return {"kind": "frozen", "estimator": encode(value.estimator, parts)}
     if isinstance(value, Seen):
-        return {"kind": "users", "ids": _encode_ids(value.user_id, parts), "source": value.source}
+        return {"kind": "users", "ids": encode_ids(value.user_id, parts), "source": value.source}
     if name in RECORDS and type(value).__module__ == RECORDS[name]:
         items = {f.name: _encode(getattr(value, f.name), parts) for f in fields(value)}
         return {"kind": "fields", "class": name, "items": items}
@@ -133,24 +132,6 @@ def _params(policy: Policy, parts: Parts) -> dict[str, Any]:
         given["progress"] = None  # who watched the fit is no part of the policy
     plain = {name: clone(value) if isinstance(value, BaseEstimator) else value for name, value in given.items()}
     return {name: _encode(value, parts) for name, value in plain.items()}
-
-
-def _encode_ids(ids: NDArray[Any], parts: Parts) -> dict[str, str]:
-    """Numbers as they are; text as the bytes of all ids, one after another, and where each ends."""
-    if ids.dtype.kind in "biuf":
-        return {"numbers": parts.add_array(ids)}
-    text = [str(user).encode("utf-8", "surrogatepass") for user in ids.tolist()]
-    ends = np.cumsum([len(one) for one in text], dtype=np.int64)
-    return {"text": parts.add_array(np.frombuffer(b"".join(text), dtype=np.uint8)), "ends": parts.add_array(ends)}
-
-
-def _decode_ids(saved: dict[str, str], parts: Parts) -> NDArray[Any]:
-    if "numbers" in saved:
-        return parts.arrays[saved["numbers"]]
-    text, ends = parts.arrays[saved["text"]].tobytes(), parts.arrays[saved["ends"]].tolist()
-    starts = [0, *ends[:-1]]
-    ids = [text[start:end].decode("utf-8", "surrogatepass") for start, end in zip(starts, ends, strict=True)]
-    return np.array(ids, dtype=object)
 
 
 def _decode_policy(value: Any, parts: Parts, trusted: tuple[str, ...]) -> Any:
@@ -169,7 +150,7 @@ def _decode(value: Any, parts: Parts, trusted: tuple[str, ...]) -> Any:
     if kind == "frozen":
         return FrozenEstimator(decode(value["estimator"], parts, trusted))
     if kind == "users":
-        return Seen(_decode_ids(value["ids"], parts), str(value["source"]))
+        return Seen(decode_ids(value["ids"], parts), str(value["source"]))
     if kind == "fields":
         record = getattr(import_module(RECORDS[value["class"]]), value["class"])
         return record(**{key: _decode(item, parts, trusted) for key, item in value["items"].items()})

@@ -177,6 +177,14 @@ def _cuts(a: NDArray[np.float64], n_strata: int) -> NDArray[np.float64]:
 
 
 def _checked(activeness: ArrayLike) -> NDArray[np.float64]:
+    a = check_activeness(activeness)
+    if a.min() == a.max():
+        raise InputError(f"activeness is {a.max():g} for all {len(a):,} users; strata need users who differ")
+    return a
+
+
+def check_activeness(activeness: ArrayLike) -> NDArray[np.float64]:
+    """Activeness as (n,) float64. Raises InputError for what is no number for each user, missing or not finite."""
     try:
         a = np.asarray(activeness, dtype=np.float64)
     except (TypeError, ValueError):
@@ -186,6 +194,4 @@ def _checked(activeness: ArrayLike) -> NDArray[np.float64]:
     if a.ndim != 1 or not len(a):
         raise InputError(f"activeness has shape {a.shape}; one number for each user, (users,), is expected")
     check_finite(a, "activeness")
-    if a.min() == a.max():
-        raise InputError(f"activeness is {a.max():g} for all {len(a):,} users; strata need users who differ")
     return a

@@ -15,6 +15,7 @@ from torch import nn
 
 from uplift.errors import InputError
 from uplift.learners.encode import Parts
+from uplift.learners.ids import decode_ids, encode_ids
 from uplift.learners.store import Form, check_target, read_folder, write_folder
 from uplift.recommender.backbones import backbone
 from uplift.recommender.engagement import Calibration
@@ -24,7 +25,7 @@ from uplift.recommender.log_split import SplitBy, log_fingerprint
 from uplift.recommender.memory import Memory
 from uplift.recommender.plugins import Plugins
 from uplift.recommender.recommender import Recommender
-from uplift.recommender.saved_parts import check_ids, ids_of, plain_ids, plain_settings, settings_of
+from uplift.recommender.saved_parts import check_ids, plain_settings, settings_of
 from uplift.recommender.strata import Strata
 
 FORM = Form("recommender.json", "recommender")
@@ -90,7 +91,7 @@ def save_recommender(
     target, parts = check_target(folder, FORM), Parts()
     content = {
         "settings": plain_settings(r.settings),
-        "items": plain_ids(log.item_id, parts),
+        "items": encode_ids(log.item_id, parts),
         "net": _state(r.net, parts),
         "strata": _arrays(r.strata, STRATA, parts) | {"names": list(r.strata.names), "note": r.strata.note},
         "plugins": None if r.plugins is None else _state(r.plugins, parts),
@@ -120,7 +121,7 @@ def load_recommender(folder: str | Path) -> SavedRecommender:
 
 def _decode(content: Any, parts: Parts, _trusted: tuple[str, ...] = ()) -> SavedRecommender:
     s = settings_of(content["settings"])
-    item_id = ids_of(content["items"], parts)
+    item_id = decode_ids(content["items"], parts)
     net = backbone(s.backbone, len(item_id), width=s.width, length=s.length, dropout=s.dropout, seed=s.seed)
     _fill(net, content["net"], parts)
     of_strata = content["strata"]

@@ -1,4 +1,4 @@
-"""Settings of a recommender and ids of its items as JSON and arrays, and back."""
+"""Settings of a recommender as JSON, and back; which ids of items can be kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uplift.errors import InputError
-from uplift.learners.encode import Parts
 from uplift.recommender.grouped_trainer import GroupedTrainer
 from uplift.recommender.losses import Loss
 from uplift.recommender.recommender import RecommenderSettings
@@ -55,24 +54,6 @@ def check_ids(ids: NDArray[Any], what: str) -> None:
         f"{what} ids are of {kind}, which cannot be saved as they are; whole numbers or text are expected: turn the "
         "column into text before the fit"
     )
-
-
-def plain_ids(ids: NDArray[Any], parts: Parts) -> dict[str, str]:
-    """Numbers as they are; text as the bytes of all ids, one after another, and where each ends."""
-    if ids.dtype.kind in "biuf":
-        return {"numbers": parts.add_array(ids)}
-    text = [cell.encode("utf-8", "surrogatepass") for cell in ids.tolist()]
-    ends = np.cumsum([len(one) for one in text], dtype=np.int64)
-    return {"text": parts.add_array(np.frombuffer(b"".join(text), dtype=np.uint8)), "ends": parts.add_array(ends)}
-
-
-def ids_of(saved: dict[str, str], parts: Parts) -> NDArray[Any]:
-    """The ids that `plain_ids` was given, (V,); text as Python strings."""
-    if "numbers" in saved:
-        return parts.arrays[saved["numbers"]]
-    text, ends = parts.arrays[saved["text"]].tobytes(), parts.arrays[saved["ends"]].tolist()
-    ids = [text[start:end].decode("utf-8", "surrogatepass") for start, end in zip([0, *ends], ends, strict=False)]
-    return np.array(ids, dtype=object)
 
 
 def _plain(cell: Any, name: str) -> Any:

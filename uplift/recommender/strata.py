@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from uplift.causal.activeness import HEAD_QUANTILE, head
+from uplift.causal.activeness import HEAD_QUANTILE, check_activeness, head
 from uplift.causal.activeness import strata as quantile_groups
 from uplift.causal.words import wrapped
 from uplift.errors import InputError
-from uplift.frames import check_finite
 from uplift.seeds import stream
 
 
@@ -159,15 +158,7 @@ def _head(a: NDArray[np.float64]) -> tuple[NDArray[np.bool_], str]:
 
 
 def _checked(activeness: ArrayLike) -> NDArray[np.float64]:
-    try:
-        a = np.array(activeness, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError(
-            "activeness holds no numbers; the count of training events of each user is expected"
-        ) from None
-    if a.ndim != 1 or not len(a):
-        raise InputError(f"activeness has shape {a.shape}; one count for each user, (users,), is expected")
-    check_finite(a, "activeness")
+    a = check_activeness(activeness).copy()  # the strata keep it
     if a.min() < 0:
         raise InputError(
             f"activeness is negative for {int((a < 0).sum()):,} of {len(a):,} users; a count of events is expected"

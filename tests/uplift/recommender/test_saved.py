@@ -15,9 +15,10 @@ from tests.uplift.recommender import tiny
 from uplift.causal.aggregation import rule
 from uplift.errors import InputError
 from uplift.learners.encode import Parts
+from uplift.learners.ids import decode_ids, encode_ids
 from uplift.recommender import BACKBONES, GroupedTrainer, Interactions, Loss, RecommenderSettings, fit_recommender
 from uplift.recommender.saved import load_recommender, save_recommender
-from uplift.recommender.saved_parts import ids_of, plain_ids, plain_settings, settings_of
+from uplift.recommender.saved_parts import plain_settings, settings_of
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -75,7 +76,7 @@ IDS = {
 @pytest.mark.parametrize("case", IDS)
 def test_ids_are_kept_exactly_with_their_type(case: str):
     parts = Parts()
-    back = ids_of(json.loads(json.dumps(plain_ids(IDS[case], parts))), parts)
+    back = decode_ids(json.loads(json.dumps(encode_ids(IDS[case], parts))), parts)
     assert back.dtype == IDS[case].dtype
     assert back.tolist() == IDS[case].tolist()
 
