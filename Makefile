@@ -78,7 +78,7 @@ bench-long-tail: $(VENV)/installed-dev  ## gradient aggregation, plugins and mem
 	$(BIN)/python tests/benchmarks/longtail_memory.py
 	$(BIN)/python tests/benchmarks/longtail.py run
 	$(BIN)/python tests/benchmarks/longtail.py table
-	$(BIN)/python tests/benchmarks/longtail.py chart --settings strong --out docs/long-tail.png
+	$(BIN)/python tests/benchmarks/longtail.py chart --settings paper --out docs/long-tail.png
 
 readme: $(VENV)/installed  ## draw the README's pictures and print its demo output anew
 	$(BIN)/python docs/refresh_readme.py

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/longtail.py run --results build/longtail --settings paper strong --seeds 0 1 2 3 4
     python tests/benchmarks/longtail.py table --results build/longtail
-    python tests/benchmarks/longtail.py chart --results build/longtail --settings strong --out docs/long-tail.png
+    python tests/benchmarks/longtail.py chart --results build/longtail --settings paper --out docs/long-tail.png
 
 `run` works off units (a setting, data set, backbone and seed), seed by seed, and keeps each in a file of its own, so
 it can be stopped and started again, and two may run side by side (`--part 0/2`, `--part 1/2`). `table` prints
