@@ -41,7 +41,7 @@ def draw(results: Sequence[Result], out: Path, setting: str) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     for theme in THEMES:
         file = out if theme == "light" else out.with_stem(f"{out.stem}-{theme}")
-        file.write_bytes(vl_convert.vegalite_to_png(picture(frame, setting, theme).to_dict(), scale=2.0))
+        file.write_bytes(vl_convert.vegalite_to_png(picture(frame, setting, theme).to_dict(), scale=1.2))
         print(file)
 
 

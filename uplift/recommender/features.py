@@ -43,12 +43,12 @@ def user_features(
         engagement = sigma(intercept + slope logit(raw)),   raw by `raw_engagement` of the scores as shipped
 
     with the `Calibration` of the fit, on validation queries. It assumes that the next period is like that of the
-    validation, whose users all had a next event, two of them where the split is leave last out: of users who do not
-    come back it says too much. It is slightly optimistic, since validation queries also chose the epoch of the
-    backbone and what the gates let in. On Amazon Beauty (4 epochs; 22,363 test queries) it is .089 on average where
-    7.2% hit, raw .60; by tenths of the users it rises from .030 to .34, the hits from 2.9% to 27%, and it says too
-    much in the middle (.047 where 2.6% hit). Without a validation query there is no calibration, and engagement is
-    the raw one: it orders users and is no probability.
+    validation, whose users all had a next event, two of them where the split is leave last out: of users who do
+    not come back it says too much. It is slightly optimistic, since validation queries also chose the epoch of
+    the backbone, what the gates let in and the weights of the memory. On Amazon Beauty (4 epochs; 22,363 test
+    queries) it is .089 on average where 7.2% hit, raw .60; by tenths of the users it rises from .030 to .34, the
+    hits from 2.9% to 27%, and it says too much in the middle (.047 where 2.6% hit). Without a validation query
+    there is no calibration, and engagement is the raw one: it orders users and is no probability.
 
     An empty history has a vector of zeros, `known` False and `empty_engagement`. Misleads when a history holds
     events of during or after the campaign: features are what was known before it. Vectors of two fits do not compare.

@@ -20,7 +20,7 @@ from uplift.recommender.gated import gated_memory, gated_plugins, learnable
 from uplift.recommender.grouped_trainer import GroupedTrainer, Training
 from uplift.recommender.memory import Memory
 from uplift.recommender.net_scorer import NetScorer
-from uplift.recommender.plugin_phase import PluginTraining, fit_plugins
+from uplift.recommender.plugin_phase import fit_plugins
 from uplift.recommender.plugins import Plugins
 from uplift.recommender.ranked_validation import Validation
 from uplift.recommender.recommender import Progress, Recommender, RecommenderSettings, Step
@@ -70,8 +70,11 @@ def fit_recommender(
     if validation is not None:
         few = validation.sample(s.gate_queries, s.seed)
         choose, judge = few.halves(s.seed)
-        if plugins is not None:
-            phase = plugin_phase(net, plugins, cut, group, s, choose, progress, step)
+        if plugins is not None and s.plugin_trainer is not None:
+            trainer = _seeded(s.plugin_trainer, s.seed, "plugins", progress)
+            looks = _watched(choose, "validation of the plugins", step)
+            told = _counted("plugins: events of the epoch", step)
+            phase = fit_plugins(net, plugins, cut, group, s.loss, trainer, looks, told)
             judging = _watched(judge, "gate of the plugins", step)
             gates["plugin"] = gated_plugins(net, plugins, group, judging, s.epsilon, s.level)
         if s.memory:
@@ -103,35 +106,16 @@ def check_settings(settings: RecommenderSettings) -> None:
     s = settings
     backbone(s.backbone, 2, width=s.width, length=s.length, dropout=s.dropout, seed=s.seed)
     activeness_strata([1, 2], s.n_strata)
-    check_gate(settings.epsilon, settings.level)
-    settings.trainer.check()
-    if settings.plugin_trainer is not None:
-        settings.plugin_trainer.check()
-    if not isinstance(settings.memory, bool):
-        raise InputError(f"memory is {settings.memory!r}; True or False is expected")
+    check_gate(s.epsilon, s.level)
+    s.trainer.check()
+    if s.plugin_trainer is not None:
+        s.plugin_trainer.check()
+    if not isinstance(s.memory, bool):
+        raise InputError(f"memory is {s.memory!r}; True or False is expected")
     for name in ("validation_queries", "gate_queries"):
-        count = getattr(settings, name)
+        count = getattr(s, name)
         if count is not None and (isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1):
             raise InputError(f"{name} is {count!r}; a whole number of at least 1 is expected, or None for all")
-
-
-def plugin_phase(
-    net: Any,
-    plugins: Plugins,
-    cut: Windows,
-    group: NDArray[np.int64],
-    settings: RecommenderSettings,
-    choose: Validation,
-    progress: Progress | None = None,
-    step: Step | None = None,
-) -> PluginTraining:
-    """Train plugins in place on the frozen backbone, for groups (U,), each group's epoch by these queries."""
-    s = settings
-    assert s.plugin_trainer is not None  # for the types: without one there are no plugins
-    trainer = _seeded(s.plugin_trainer, s.seed, "plugins", progress)
-    looks = _watched(choose, "validation of the plugins", step)
-    told = _counted("plugins: events of the epoch", step)
-    return fit_plugins(net, plugins, cut, group, s.loss, trainer, looks, told)
 
 
 def fit_backbone(

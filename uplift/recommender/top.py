@@ -122,10 +122,7 @@ def score_batches(
     batch: int = 512,
     progress: Counted | None = None,
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """The given rows (r,) in batches, each with its scores (b, n_items), at most 128 MiB of them.
-
-    What the net needs besides is its own affair: DIN holds about 5 kB a row and item, so give it a small batch.
-    """
+    """The given rows (r,) in batches, each with its scores (b, n_items), at most 128 MiB of them."""
     n_items = recommender.net.n_items
     if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
         raise InputError(f"batch is {batch!r}; a whole number of at least 1 is expected")

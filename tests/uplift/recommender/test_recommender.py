@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.uplift.recommender.tiny import SETTINGS, frame, split
+from tests.uplift.recommender.tiny import SETTINGS, frame, recommender, split
 from uplift.errors import InputError
 from uplift.recommender import (
     Interactions,
@@ -16,6 +16,7 @@ from uplift.recommender import (
     leave_last_out,
     metric,
     rank_targets,
+    top_items,
 )
 from uplift.recommender.engagement import calibrate
 from uplift.recommender.ranked_validation import Validation
@@ -155,3 +156,14 @@ def test_calibration_is_of_what_is_shipped_on_the_half_that_judged():
     few = judge.sample(3, SETTINGS.seed).queries
     assert len(few) == 3
     assert r.calibration == calibrate(r.scorer(), few, split().n_items, "sampled_softmax")
+
+
+def test_what_is_judged_is_what_top_answers():
+    """By the number of events in the history, where plugins and weights of the memory differ by stratum."""
+    r, queries = recommender(), split().test
+    assert (r.strata.group_of(queries.histories.counts) != r.strata.group[queries.user]).any()
+    judged = r.scorer_of(queries).scores(queries.histories, np.arange(len(queries)), queries.user)
+    top = top_items(r, queries.histories, n=split().n_items, seen="ranked")
+    np.testing.assert_allclose(np.take_along_axis(judged, top.item - 1, axis=1), top.score, atol=1e-5)
+    trained = r.scorer().scores(queries.histories, np.arange(len(queries)), queries.user)
+    assert np.abs(trained - judged).max() > 0.01
