@@ -1,0 +1,97 @@
+"""Block: some consecutive users of a table that is never in memory as a whole; Source: whatever hands out blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+Table = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The users [first, first + r) of a source, or those of them who are still to be served.
+
+    Attributes
+    ----------
+    first : position of the block's first user among all users of the source, counted from 0.
+    user_id : (r,) int64, uint64 or text, without nulls; a null array where ids were not asked for.
+    value : (r, K+1) float32 or float64, C-contiguous, finite, in value units; column 0 is control.
+    cost : (r, K+1) likewise, in money.
+    eligible : (r, K+1), or None where every user may get every arm.
+    resources : consumption by name, (r, K+1) each, in units of the resource.
+    attributes : further columns of the users by name, (r,) each; dictionaries are decoded.
+    position : (r,) each row's position, rising; None for first, first + 1, ...
+    """
+
+    first: int
+    user_id: pa.Array
+    value: Table
+    cost: Table
+    eligible: NDArray[np.bool_] | None = None
+    resources: Mapping[str, Table] = field(default_factory=dict)
+    attributes: Mapping[str, pa.Array] = field(default_factory=dict)
+    position: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """Each row's position among all users of the source, (r,), rising."""
+        if self.position is not None:
+            return self.position
+        return np.arange(self.first, self.first + len(self), dtype=np.int64)
+
+    def keep(self, rows: NDArray[np.bool_]) -> Block:
+        """The block with the rows where `rows` (r,) is true; their positions stay."""
+        mask = pa.array(rows)
+        return Block(
+            self.first,
+            self.user_id.filter(mask),
+            self.value[rows],
+            self.cost[rows],
+            None if self.eligible is None else self.eligible[rows],
+            {name: table[rows] for name, table in self.resources.items()},
+            {name: column.filter(mask) for name, column in self.attributes.items()},
+            self.positions[rows],
+        )
+
+
+class Source(Protocol):
+    """Anything that users' responses come from; it can be pickled, and opens its files where it is used."""
+
+    @property
+    def n(self) -> int:
+        """How many users there are."""
+        ...
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The names of the K+1 arms, control first."""
+        ...
+
+    def block(self, first: int, end: int) -> Block:
+        """The users [first, end), 0 <= first < end <= n."""
+        ...
+
+    def stream(self, size: int, first: int = 0) -> Iterator[Block]:
+        """The blocks [first, first + size), [first + size, first + 2 size), ... in order, the next read meanwhile."""
+        ...
+
+    def ids(self, size: int) -> Iterator[pa.Array]:
+        """The user ids alone, in order, in arrays of `size` users, the last one shorter."""
+        ...
+
+    def start_fingerprint(self) -> None:
+        """Begin to read what `fingerprint` will tell, in a thread."""
+        ...
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What was read, as JSON: rows, and of each file its name, size and checksum."""
+        ...
