@@ -23,20 +23,14 @@ def checked_folder(out: str | Path, files: Sequence[str], command: str) -> Path:
     and another command's run.
     """
     out = expanded(out).resolve()
-    for place in (out, *out.parents):
-        if place.exists():
-            if not place.is_dir():
-                raise InputError(f"{place} is a file; the results need a folder: choose another --out")
-            if not os.access(place, os.W_OK | os.X_OK):
-                raise InputError(f"the folder {place} may not be written to; choose another --out")
-            break
+    check_place(out)
     for name in files:
         if (out / name).is_dir():
             raise InputError(f"{out / name} is a folder, where a file would be written; choose another --out")
         inner = (out / name).parent
         if inner != out and inner.exists() and not inner.is_dir():
             raise InputError(f"{inner} is a file, where a folder would be written; choose another --out")
-    writer = _writer(out / MANIFEST)
+    writer = writer_of(out / MANIFEST)
     for name in files:
         if (out / name).exists() and writer is None:
             raise InputError(
@@ -46,6 +40,17 @@ def checked_folder(out: str | Path, files: Sequence[str], command: str) -> Path:
     if writer not in (None, command):
         raise InputError(f"{out} holds a run of `earmark {writer}`, which would be lost; choose another --out")
     return out
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a folder that is a file, lies under one, or may not be written to (or made); raises InputError."""
+    for place in (folder, *folder.parents):
+        if place.exists():
+            if not place.is_dir():
+                raise InputError(f"{place} is a file; the results need a folder: choose another --out")
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise InputError(f"the folder {place} may not be written to; choose another --out")
+            break
 
 
 def write_folder(out: Path, files: Sequence[str], fill: Callable[[Path], None]) -> None:
@@ -68,30 +73,30 @@ def write_folder(out: Path, files: Sequence[str], fill: Callable[[Path], None]) 
         fill(staging)
         for name in files:
             if (staging / name).exists():
-                _flush(staging / name)
+                flush(staging / name)
     except BaseException as error:
         _discard(staging, missing)
         if isinstance(error, OSError):
             raise InputError(
-                f"the results cannot be written to {out}: {_reason(error)}; nothing was changed"
+                f"the results cannot be written to {out}: {reason(error)}; nothing was changed"
             ) from None
         raise
     try:
         _move_in(staging, out, files)
     except OSError as error:
         raise InputError(
-            f"the results cannot be moved into {out}: {_reason(error)}; if there is no {MANIFEST} in it now, its "
+            f"the results cannot be moved into {out}: {reason(error)}; if there is no {MANIFEST} in it now, its "
             "files are not whole: run again"
         ) from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _writer(path: Path) -> str | None:
+def writer_of(path: Path) -> str | None:
     """The command whose run the manifest describes, None where it is no manifest of ours."""
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, TypeError, OSError):
+    except (ValueError, TypeError, OSError, RecursionError):
         return None
     if not isinstance(manifest, dict) or "earmark" not in manifest:
         return None
@@ -106,11 +111,13 @@ def _discard(staging: Path | None, parents: Sequence[Path]) -> None:
             parent.rmdir()
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
+    """What the system says, on one line."""
     return error.strerror or str(error).splitlines()[0]
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Have a file or a folder on the disk before going on."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -132,4 +139,4 @@ def _move_in(staging: Path, out: Path, files: Sequence[str]) -> None:
                 (staging / name).replace(out / name)
             else:
                 (out / name).unlink(missing_ok=True)
-    _flush(out)
+    flush(out)

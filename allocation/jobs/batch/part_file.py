@@ -1,0 +1,126 @@
+"""One part of the decisions as a file: written whole or not at all, the same bytes every time, read back whole."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from allocation.jobs.batch.parts import COLUMNS, PARTS, PartSummary, summary_of
+from allocation.jobs.folder import reason
+from allocation.jobs.parquet_files import MARK
+from uplift.errors import InputError
+
+RUN = b"earmark.run"
+GROUP = 1 << 18  # rows of a row group, which is what a reader holds of a part at least
+# Snappy: every reader knows it, and it costs half of what zstd does (the table stands in tests/benchmarks/batch.py).
+# Ids are unique, so only arms gain from a dictionary; the text of the Arrow schema would make a category of them.
+SETTINGS: dict[str, Any] = {
+    "compression": "snappy",
+    "use_dictionary": ["arm"],
+    "write_statistics": ["user_id"],
+    "write_page_checksum": True,
+    "store_schema": False,
+}
+MENDS = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space of the quota",
+    errno.EFBIG: "raise the limit on the size of files, or lower part_rows",
+    errno.EROFS: "have the file system writable",
+    errno.EACCES: "see to it that the folder may be written to",
+    errno.EPERM: "see to it that the folder may be written to",
+    errno.EIO: "check the disk",
+}
+
+
+def part_name(k: int) -> str:
+    """The file name of part k; raises InputError for more parts than names that sort."""
+    if not 0 <= k < PARTS:
+        raise InputError(f"the decisions need more than {PARTS:,} parts; raise part_rows in the plan")
+    return f"part-{k:05d}.parquet"
+
+
+def write_part(staging: str | Path, k: int, run_id: str, table: pa.Table) -> PartSummary:
+    """Write part k of a run, a table of `parts.decisions_table`, into the staging folder; returns its summary.
+
+    Under a name of its own first, flushed to the disk, then renamed: a file called part-... is a whole one. A plain
+    function of plain arguments, so that Spark's executors call it; two that write the same part write the same bytes.
+
+    Raises InputError when the file system refuses.
+    """
+    folder, name = Path(staging), part_name(k)
+    content = _content(table, run_id)
+    hidden = folder / f".{name}-{uuid.uuid4().hex}"
+    try:
+        write_whole(hidden, content)
+        hidden.rename(folder / name)
+    except OSError as error:
+        with suppress(OSError):
+            hidden.unlink()
+        raise refused(f"{name} cannot be written into {folder}", error) from None
+    digest = hashlib.sha256(content).hexdigest()
+    return summary_of(table, _arms(table), name, content.size, digest)
+
+
+def read_whole_part(
+    staging: str | Path, k: int, run_id: str, rows: int, arms: Sequence[str], user_id: pa.DataType | None = None
+) -> PartSummary | None:
+    """The summary of part k where it lies in the folder whole and of this run, otherwise None.
+
+    Whole: every page decodes to its checksum, the columns, the `rows`, the arms and the run's id are those expected.
+    Holds one part in memory.
+    """
+    path = Path(staging) / part_name(k)
+    try:
+        content = path.read_bytes()
+        file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True, read_dictionary=["arm"])
+        metadata = file.metadata.metadata or {}
+        if metadata.get(RUN) != run_id.encode() or file.metadata.num_rows != rows:
+            return None
+        table = file.read(use_threads=False)
+        if table.column_names != list(COLUMNS) or user_id not in (None, table.schema.field("user_id").type):
+            return None
+        return summary_of(table, arms, path.name, len(content), hashlib.sha256(content).hexdigest())
+    except (InputError, OSError, ValueError, TypeError, pa.ArrowException):
+        return None
+
+
+def write_whole(path: Path, content: bytes | pa.Buffer) -> None:
+    """Write a new file and have it on the disk; raises OSError."""
+    with path.open("xb", buffering=0) as file:
+        left = memoryview(content)
+        while len(left):
+            left = left[file.write(left) :]
+        os.fsync(file.fileno())
+
+
+def refused(what: str, error: OSError) -> InputError:
+    """The message for a file system that refuses: what, why, what is kept, what to do."""
+    mend = MENDS.get(error.errno or 0, "mend that")
+    return InputError(
+        f"{what}: {reason(error)}; the decisions that were published before are untouched. {mend.capitalize()} and "
+        "run again: it goes on after the last whole part"
+    )
+
+
+def _content(table: pa.Table, run_id: str) -> pa.Buffer:
+    """The file's bytes; nothing in them tells when or where they were made."""
+    stream = pa.BufferOutputStream()
+    with pq.ParquetWriter(stream, table.schema.remove_metadata(), **SETTINGS) as writer:
+        writer.add_key_value_metadata({MARK: version("earmark").encode(), RUN: run_id.encode()})
+        writer.write_table(table, row_group_size=GROUP)
+    return stream.getvalue()
+
+
+def _arms(table: pa.Table) -> list[str]:
+    arm = table.column("arm")
+    return arm.chunk(0).dictionary.to_pylist() if arm.num_chunks else []

@@ -1,0 +1,174 @@
+"""A nightly run's folder: parts gather in a staging folder beside it, which takes its place in one step."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from allocation.jobs import manifest as entries
+from allocation.jobs.batch.exchange import recover, switch
+from allocation.jobs.batch.lock import locked
+from allocation.jobs.batch.part_file import read_whole_part, refused, write_part, write_whole
+from allocation.jobs.batch.parts import PartSummary
+from allocation.jobs.batch.target import checked_target
+from allocation.jobs.folder import flush, writer_of
+from allocation.jobs.summary import MANIFEST
+from uplift.errors import InputError
+
+PREFIX = 12  # letters of a run id in the name of its staging folder; the parts hold all of it
+GRACE = 0.2  # seconds in which a listing of the old folder that has begun comes to its end
+RUN_ID = re.compile(r"[0-9a-f]{16,128}")
+PART = re.compile(r"part-[0-9]{5}\.parquet")
+
+
+@dataclass(frozen=True)
+class Staging:
+    """The staging folder of a run. out : the folder of the decisions. folder : where the parts gather. run_id."""
+
+    out: Path
+    folder: Path
+    run_id: str
+    progress: Callable[[str], None]
+
+    def part(self, k: int, rows: int, arms: Sequence[str], user_id: pa.DataType | None = None) -> PartSummary | None:
+        """Part k's summary where a killed run has left it whole, None where it is still to be written."""
+        return read_whole_part(self.folder, k, self.run_id, rows, arms, user_id)
+
+    def write_part(self, k: int, table: pa.Table) -> PartSummary:
+        """Write part k; see `part_file.write_part`."""
+        return write_part(self.folder, k, self.run_id, table)
+
+    def publish(self, manifest: dict[str, Any]) -> None:
+        """Write the manifest, last, and put the folder in the place of `out`, in one step.
+
+        `manifest["parts"]` lists the parts. Whatever else lies in the staging folder goes.
+
+        Raises InputError when a part is missing, when `out` has become something that must not be replaced, and when
+        the file system refuses; the old decisions are then untouched.
+        """
+        try:
+            self._check_parts(manifest["parts"])
+            hidden = self.folder / f".{MANIFEST}"
+            write_whole(hidden, entries.text(manifest).encode())
+            hidden.rename(self.folder / MANIFEST)
+            flush(self.folder)
+            checked_target(self.out)
+            if self.out.exists():
+                self.folder.chmod(stat.S_IMODE(self.out.stat().st_mode))
+            old = switch(self.folder, self.out, _beside(self.out, "old"))
+            flush(self.out.parent)
+        except OSError as error:
+            raise refused(f"the decisions cannot be published as {self.out}", error) from None
+        if old is not None:
+            time.sleep(GRACE)
+            _remove_run(old, self.progress)
+
+    def _check_parts(self, parts: Sequence[dict[str, Any]]) -> None:
+        sizes = {part["file"]: part["bytes"] for part in parts}
+        for name, size in sizes.items():
+            path = self.folder / name
+            if not path.is_file() or path.stat().st_size != size:
+                raise InputError(
+                    f"{path} is not the file of {size:,} bytes that this run wrote; something else writes into the "
+                    "staging folder: stop it and run again; the decisions that were published before are untouched"
+                )
+        for name in set(os.listdir(self.folder)) - sizes.keys():
+            _remove(self.folder / name)
+
+
+@contextmanager
+def output_folder(out: str | Path, run_id: str, progress: Callable[[str], None]) -> Iterator[Staging]:
+    """A staging folder for the run `run_id` (hexadecimal), locked within, that `publish` makes the folder `out`.
+
+    A staging folder that a killed run of the same id has left is used again; those of other ids are removed. A run
+    that ends by an error leaves its whole parts there, for the next; `out` changes in `publish` alone.
+
+    Raises InputError, before any work, for a folder that cannot be replaced (see `target.checked_target`), while
+    another run writes to it, and when the file system refuses.
+    """
+    if not RUN_ID.fullmatch(run_id):
+        raise ValueError(f"a run id is {run_id!r}; 16 to 128 hexadecimal digits are expected")
+    place = checked_target(out)
+    missing = [parent for parent in place.parents if not parent.exists()]
+    try:
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise refused(f"{place.parent} cannot be made", error) from None
+        with locked(_beside(place, "lock"), str(place)):
+            try:
+                staging = _opened(place, run_id, progress)
+            except OSError as error:
+                raise refused(f"the decisions cannot be staged beside {place}", error) from None
+            try:
+                yield staging
+            finally:
+                _drop_if_empty(staging.folder)
+    except BaseException:
+        for parent in missing:
+            with suppress(OSError):
+                parent.rmdir()  # those that stay empty
+        raise
+
+
+def _opened(place: Path, run_id: str, progress: Callable[[str], None]) -> Staging:
+    aside = _beside(place, "old")
+    if os.path.lexists(aside):
+        if aside.is_symlink() or not aside.is_dir() or (writer_of(aside / MANIFEST) is None and os.listdir(aside)):
+            raise InputError(f"{aside} is in the way, and is no run of earmark; move it away or choose another --out")
+        if recover(place, aside):
+            progress(f"putting {place} back, which a killed run had moved aside")
+        else:
+            _remove_run(aside, progress)
+    checked_target(place)  # the run before may have changed it
+    folder = _beside(place, f"staging-{run_id[:PREFIX]}")
+    stale = re.compile(re.escape(f".{place.name}.staging-") + f"[0-9a-f]{{{PREFIX}}}")
+    for name in os.listdir(place.parent):
+        other = place.parent / name
+        if stale.fullmatch(name) and other != folder and other.is_dir() and not other.is_symlink():
+            progress(f"removing what a run of another plan, input or version left in {other}")
+            _remove_run(other, progress)
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise InputError(f"{folder} is in the way; move it away or choose another --out")
+    folder.mkdir(exist_ok=True)
+    for name in os.listdir(folder):
+        if not PART.fullmatch(name) or not (folder / name).is_file() or (folder / name).is_symlink():
+            _remove(folder / name)
+    return Staging(place, folder, run_id, progress)
+
+
+def _beside(out: Path, what: str) -> Path:
+    return out.with_name(f".{out.name}.{what}")
+
+
+def _remove_run(folder: Path, progress: Callable[[str], None]) -> None:
+    """Remove a folder, its manifest first: what is left of it at any moment is no run."""
+    with suppress(OSError):
+        (folder / MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    if os.path.lexists(folder):
+        progress(f"{folder}, which is needed no more, cannot be removed whole; the next run tries again")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _drop_if_empty(folder: Path) -> None:
+    """A staging folder without a whole part holds nothing that the next run could use."""
+    with suppress(OSError):
+        if not any(PART.fullmatch(name) for name in os.listdir(folder)):
+            shutil.rmtree(folder)
