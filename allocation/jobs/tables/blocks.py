@@ -84,14 +84,22 @@ class Source(Protocol):
         """The blocks [first, first + size), [first + size, first + 2 size), ... in order, the next read meanwhile."""
         ...
 
+    def fingerprint(self) -> dict[str, Any]:
+        """What was read, as JSON: rows, and of each file its name, size and checksum."""
+        ...
+
+
+class FiledSource(Source, Protocol):
+    """A source that reads files: its ids can be read alone, and a position be said in the words of files."""
+
     def ids(self, size: int) -> Iterator[pa.Array]:
         """The user ids alone, in order, in arrays of `size` users, the last one shorter."""
         ...
 
-    def start_fingerprint(self) -> None:
-        """Begin to read what `fingerprint` will tell, in a thread."""
+    def place(self, position: int) -> str:
+        """Which row of which file the user at a position is, for messages."""
         ...
 
-    def fingerprint(self) -> dict[str, Any]:
-        """What was read, as JSON: rows, and of each file its name, size and checksum."""
+    def start_fingerprint(self) -> None:
+        """Begin to read what `fingerprint` will tell, in a thread."""
         ...

@@ -70,6 +70,11 @@ class FileSource:
         if parts:
             yield pa.concat_arrays(parts)
 
+    def place(self, position: int) -> str:
+        """Which row of which file the user at a position is, for messages."""
+        k = int(np.searchsorted(self.ends, position, side="right"))
+        return f"{self.files[k].shown}, row {position - (int(self.ends[k - 1]) if k else 0):,}"
+
     def start_fingerprint(self) -> None:
         """Begin to hash the files in threads."""
         if self._fingerprint is None:
