@@ -8,6 +8,7 @@ Source: smoothing by entropy, Y. Nesterov 2005, Smooth minimization of non-smoot
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,8 @@ LEAST_HEAT = 1e-7
 SHARP = 30.0  # typical amounts by which the sharp choice may be off; more than that, and the heat falls further
 STEPS = 60  # at one heat
 REACH = 8.0  # heats by which a price may move in a step, before it has proved itself
+
+Bend = Callable[[Scores, Survey, Floats, Units, float], Floats]  # what `curvature` finds, and how
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,20 +53,20 @@ def minimise(scores: Scores) -> Dual:
     units = units_of(scores)
     prices, heat = np.zeros(len(scores.rows)), units.value
     if scores.n > 4 * SAMPLE:
-        rough = _cool(_sample(scores), prices, units, heat, heat / FIRST, -math.inf)
+        rough = cool(_sample(scores), prices, units, heat, heat / FIRST, -math.inf)
         if np.abs(rough / units.price).max(initial=0.0) < 100:
             prices, heat = rough, heat / FIRST
     worst = _worst(scores) - 1e-9 * units.value * scores.n - 1e-12 * scores.absolute[VALUE]
     last = LAST_HEAT * units.value * min(max(scores.n / MANY, 0.01), 1.0)
     lowest, at = math.inf, prices
     while True:
-        prices = _cool(scores, prices, units, heat, last, worst)
-        found = _sharp(scores, prices, units, last, worst)
+        prices = cool(scores, prices, units, heat, last, worst)
+        found = sharp(scores, prices, units, last, worst)
         if found.value <= lowest:
             lowest, at = found.value, prices
         close = off(scores, found.prices, found.survey.usage, units) < SHARP + 1e-5 * scores.n
         if close or found.impossible or last < LEAST_HEAT * units.value:
-            return found if at is prices else _sharp(scores, at, units, last, worst)
+            return found if at is prices else sharp(scores, at, units, last, worst)
         del found  # a survey is as large as the groups and the decision together
         heat = last = last / 4
 
@@ -92,20 +95,22 @@ def off(scores: Scores, prices: Floats, usage: Floats, units: Units) -> float:
     return float((wrong * units.price).max(initial=0.0)) / units.value
 
 
-def _cool(scores: Scores, prices: Floats, units: Units, heat: float, last: float, worst: float) -> Floats:
+def cool(
+    scores: Scores, prices: Floats, units: Units, heat: float, last: float, worst: float, bend_of: Bend = curvature
+) -> Floats:
     """Prices of the least softened dual at the last heat; each heat starts where the one before ended."""
     n = scores.n
     cooler, rough = (3, 1e-2 * n * n / SAMPLE) if n <= SAMPLE else (4, 1e-2 * n)
     while True:
         close = 0.02 + (min(1e-4 * n, 10 + 1e-5 * n) if heat <= last else rough)
-        prices, value = _newton(scores, prices, units, heat, close, worst)
+        prices, value = _newton(scores, prices, units, heat, close, worst, bend_of)
         if heat <= last or value < worst:
             return prices
         heat = max(heat / cooler, last)
 
 
 def _newton(
-    scores: Scores, prices: Floats, units: Units, heat: float, close: float, worst: float
+    scores: Scores, prices: Floats, units: Units, heat: float, close: float, worst: float, bend_of: Bend
 ) -> tuple[Floats, float]:
     """Newton's method at one heat, until every row is within `close` typical amounts of what its price asks for."""
 
@@ -121,7 +126,7 @@ def _newton(
         if survey is not None:
             if value < worst or off(scores, prices, survey.usage, units) <= close:
                 break
-            bend, usage = curvature(scores, survey, prices, units, heat), survey.usage
+            bend, usage = bend_of(scores, survey, prices, units, heat), survey.usage
             survey = None
         least = 1e-9 * float(np.trace(bend)) / len(prices) + 1e-12 * units.value
         radius = reach * heat / units.value
@@ -145,7 +150,8 @@ def _newton(
     return prices, value
 
 
-def _sharp(scores: Scores, prices: Floats, units: Units, heat: float, worst: float) -> Dual:
+def sharp(scores: Scores, prices: Floats, units: Units, heat: float, worst: float) -> Dual:
+    """The dual at some prices, those of nearly 0 at 0, where every user chooses sharply."""
     prices = scores.snapped(np.where(np.abs(prices) < 1e-12 * units.price, 0.0, prices))
     survey = scores.survey(prices)
     value = survey.total + math.fsum(scores.support(prices))

@@ -53,14 +53,14 @@ def solve_limits(problem: Problem) -> Allocation:
     if dual.impossible and dual.prices.any():
         raise explain(scores) or ProblemError(_narrow_clash(scores, dual))
     bound = scores.bound(dual.prices, survey=dual.survey)
-    dual, bound = _without_noise(scores, dual, bound)
+    dual, bound = without_noise(scores, dual, bound)
     decision, amounts = _decide(problem, scores, dual, bound)
     first = len(scores.rows) - len(problem.limits)
     uses = uses_of(problem.limits, amounts[first:], dual.prices[first:])
     return allocation_of(problem, decision, float(dual.prices[0]) if first else 0.0, bound, uses)
 
 
-def _without_noise(scores: Scores, dual: Dual, bound: float) -> tuple[Dual, float]:
+def without_noise(scores: Scores, dual: Dual, bound: float) -> tuple[Dual, float]:
     """The dual with prices of nearly 0 at 0, where that bounds as well: such a limit does not bind."""
     large = np.abs(dual.prices) >= LOW_PRICE * dual.units.price
     if large.all() or not dual.prices[~large].any():

@@ -34,9 +34,14 @@ def amount_text(amount: float) -> str:
 
 def exact_sum(amounts: NDArray[np.float64]) -> Fraction:
     """The sum of the floats (s,) as an exact fraction."""
+    return register_total(register_of(amounts))
+
+
+def register_of(amounts: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """The sum of the floats (s,) as a register."""
     register = new_register()
     _add_all(register, np.ascontiguousarray(amounts, dtype=np.float64))
-    return register_total(register)
+    return register
 
 
 def exact_total(table: NDArray[np.floating[Any]], decision: NDArray[np.int64]) -> Fraction:

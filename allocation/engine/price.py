@@ -44,10 +44,10 @@ def solve_budget(problem: Problem) -> Allocation:
     """
     users = Tables(problem.value, problem.cost, problem.eligible)
     for low, high in _brackets(users, problem.limit):
-        opened = _open(users, problem.limit, low, high)
+        opened = open_budget(users, settle_users(users, low, high), problem.limit, low, high)
         if opened.left < 0 and high == TOP:
-            raise _too_little(problem, opened)
-        below = opened.taken == len(opened.order) and low > 0
+            raise too_little(problem.limit, opened.left)
+        below = opened.all_taken and low > 0
         if opened.left >= 0 and not below:
             break
     return _finish(problem, users, opened, low)
@@ -60,16 +60,21 @@ def margins(problem: Problem, allocation: Allocation) -> NDArray[np.float64]:
     who got another arm because the money ran out. Infinite where the user has no other eligible arm. Prices of limits
     are not in it.
     """
-    margin = np.empty(problem.n_users)
+    users = Tables(problem.value, problem.cost, problem.eligible)
+    return margins_at(users, allocation.decision, float(allocation.price))
+
+
+def margins_at(users: Tables, decision: Decision, price: float) -> NDArray[np.float64]:
+    """The margins of a decision (n,) at a price, (n,), value units; see `margins`."""
+    margin = np.empty(len(decision))
 
     def piece(at: tuple[int, int]) -> None:
         """The margins of one piece of the users."""
         part = slice(*at)
-        eligible = None if problem.eligible is None else problem.eligible[part]
-        _margins(problem.value[part], problem.cost[part], eligible, allocation.decision[part], price, margin[part])
+        eligible = None if users.eligible is None else users.eligible[part]
+        _margins(users.value[part], users.cost[part], eligible, decision[part], price, margin[part])
 
-    price = float(allocation.price)
-    threads.run(piece, threads.pieces(problem.n_users))
+    threads.run(piece, threads.pieces(len(decision)))
     return margin
 
 
@@ -84,7 +89,7 @@ def _brackets(users: Tables, budget: float) -> Iterator[tuple[float, float]]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Opened:
+class Opened:
     """A budget spent on steps between two prices: those taken and the exact money left (below 0: too much)."""
 
     settled: Settled
@@ -94,58 +99,84 @@ class _Opened:
     taken: int
     left: Fraction
 
+    @property
+    def all_taken(self) -> bool:
+        """Whether no step between the prices was too dear."""
+        return self.taken == len(self.order)
 
-def _open(users: Tables, budget: float, low: float, high: float) -> _Opened:
-    """Settle the users whose arm is the same between the prices, and take the others' steps while they fit."""
-    settled = settle_users(users, low, high)
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """Where the money ends: price, bound and the exact value and cost of the settled and the open users together.
+
+    own : (r,) the arms of the open users, once single dearer arms with a return of at least the lower price have
+    used what they can; left : the exact money that remains (0 without a budget).
+    """
+
+    own: Decision
+    price: float
+    value: Fraction
+    cost: Fraction
+    bound: Fraction
+    left: Fraction
+
+
+def open_budget(users: Tables, settled: Settled, budget: float, low: float, high: float) -> Opened:
+    """Take the steps with slopes in [low, high] of the open users, steepest first, while they fit the budget."""
     steps = steps_of(users, settled.rows, low, high)
     order = steps.by_slope()
     if not math.isfinite(budget):
-        return _Opened(settled, steps, order, steps.base, len(order), Fraction(0))
+        return Opened(settled, steps, order, steps.base, len(order), Fraction(0))
     left = Fraction(budget) - register_total(settled.sums[1]) - _exact(users.cost, settled.rows, steps.base)
     if left < 0:
-        return _Opened(settled, steps, order, steps.base, 0, left)
+        return Opened(settled, steps, order, steps.base, 0, left)
 
     def take(own: Decision, money: Fraction) -> int:
         """Take steps within the money."""
         return int(take_in_order(users.cost, settled.rows, order, steps.step, own, *split(money))[0])
 
     taken, own, left = _within(users.cost, settled.rows, steps.base, left, take)
-    return _Opened(settled, steps, order, own, taken, left)
+    return Opened(settled, steps, order, own, taken, left)
 
 
-def _finish(problem: Problem, users: Tables, opened: _Opened, low: float) -> Allocation:
-    """Bound, greedy filling and totals of a budget whose price lies among the opened steps."""
+def edge_of(users: Tables, opened: Opened, low: float) -> Edge:
+    """Price, bound and totals of a budget whose price lies among the opened steps."""
     rows, own, left = opened.settled.rows, opened.own, opened.left
     value = register_total(opened.settled.sums[0]) + _exact(users.value, rows, own)
     bound, price = value, 0.0
-    if opened.taken < len(opened.order):
+    if not opened.all_taken:
         step = opened.order[opened.taken]
         (row, arm), price = opened.steps.step[step].tolist(), float(opened.steps.amount[step, 2])
         extra = [_cell(table, rows[row], arm) - _cell(table, rows[row], own[row]) for table in users[:2]]
         # Equals the dual at the price, without the rounding of price times cost.
         bound += extra[0] * left / extra[1]
-        own, left = _fill(users, rows, opened.own, left, floor=low)
-        value += _more(users.value, rows, opened.own, own)
-    decision = opened.settled.decision
-    decision[rows] = own
-    if low > 0 and left > 0:  # below `low` anybody may have an arm that still fits
-        movers = _movers(users, decision, float_above(left))
+        own, left = fill_up(users, rows, opened.own, left, floor=low)
+        value += more_of(users.value, rows, opened.own, own)
+    cost = register_total(opened.settled.sums[1]) + _exact(users.cost, rows, own)
+    return Edge(own, price, value, cost, bound, left)
+
+
+def _finish(problem: Problem, users: Tables, opened: Opened, low: float) -> Allocation:
+    """Bound, greedy filling and totals of a budget whose price lies among the opened steps."""
+    edge, rows, decision = edge_of(users, opened, low), opened.settled.rows, opened.settled.decision
+    value, cost = edge.value, edge.cost
+    decision[rows] = edge.own
+    if low > 0 and edge.left > 0:  # below `low` anybody may have an arm that still fits
+        movers = movers_of(users, decision, float_above(edge.left))
         before = decision[movers]
-        after, left = _fill(users, movers, before, left, floor=0.0)
+        after, left = fill_up(users, movers, before, edge.left, floor=0.0)
         decision[movers] = after
-        value += _more(users.value, movers, before, after)
-    if math.isfinite(problem.limit):
-        cost = Fraction(problem.limit) - left
-    else:
-        cost = register_total(opened.settled.sums[1]) + _exact(users.cost, rows, own)
-    control = register_total(opened.settled.sums[2]) + _exact(users.value, rows, np.zeros_like(own))
-    return allocation_of(problem, decision, price, float_above(bound), totals=(value, cost, control))
+        value += more_of(users.value, movers, before, after)
+        cost += edge.left - left
+    control = register_total(opened.settled.sums[2]) + _exact(users.value, rows, np.zeros_like(rows))
+    return allocation_of(problem, decision, edge.price, float_above(edge.bound), totals=(value, cost, control))
 
 
-def _fill(
+def fill_up(
     users: Tables, rows: NDArray[np.int64], own: Decision, left: Fraction, floor: float
 ) -> tuple[Decision, Fraction]:
+    """The arms of `rows` once single dearer arms, down to a return of `floor`, used what they can; money left."""
+
     def spend(chosen: Decision, money: Fraction) -> int:
         """Fill within the money."""
         fill(*users, rows, chosen, *split(money), floor)
@@ -170,13 +201,13 @@ def _within(
     while True:
         chosen = own.copy()
         answer = spend(chosen, left - reserve)
-        rest = left - _more(cost, rows, own, chosen)
+        rest = left - more_of(cost, rows, own, chosen)
         if rest >= 0:
             return answer, chosen, rest
         reserve = 2 * reserve - rest
 
 
-def _movers(users: Tables, decision: Decision, money: float) -> NDArray[np.int64]:
+def movers_of(users: Tables, decision: Decision, money: float) -> NDArray[np.int64]:
     """The users, in order, who have a more valuable arm for at most `money` more."""
 
     def piece(at: tuple[int, int]) -> NDArray[np.int64]:
@@ -188,10 +219,11 @@ def _movers(users: Tables, decision: Decision, money: float) -> NDArray[np.int64
     return np.concatenate(threads.run(piece, threads.pieces(len(decision))))
 
 
-def _too_little(problem: Problem, opened: _Opened) -> ProblemError:
-    least = float_above(Fraction(problem.limit) - opened.left)
+def too_little(budget: float, left: Fraction) -> ProblemError:
+    """The error of a budget that the cheapest decision exceeds by -left."""
+    least = float_above(Fraction(budget) - left)
     return ProblemError(
-        f"the budget {amount_text(problem.limit)} cannot be met: the cheapest arm of every user costs "
+        f"the budget {amount_text(budget)} cannot be met: the cheapest arm of every user costs "
         f"{amount_text(least)} together; raise the budget to that, allow a cheaper arm, or leave users out"
     )
 
@@ -200,7 +232,7 @@ def _exact(table: NDArray[np.floating[Any]], rows: NDArray[np.int64], decision: 
     return exact_sum(table[rows, decision].astype(np.float64))
 
 
-def _more(table: NDArray[np.floating[Any]], rows: NDArray[np.int64], before: Decision, after: Decision) -> Fraction:
+def more_of(table: NDArray[np.floating[Any]], rows: NDArray[np.int64], before: Decision, after: Decision) -> Fraction:
     """How much more of the table one decision of `rows` uses than another, exactly."""
     new = np.flatnonzero(after != before)
     return _exact(table, rows[new], after[new]) - _exact(table, rows[new], before[new])

@@ -11,6 +11,7 @@ is none, not even with split users (Farkas); rows of price 0 have no part in the
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, partial
@@ -144,15 +145,22 @@ class Scores:
         if survey is None:
             prices = self.snapped(prices)
             survey = self.survey(prices, weight)
+        return float_above(self.worth(prices) + Fraction(survey.total) + self.slop(prices, weight))
+
+    def worth(self, prices: Floats) -> Fraction:
+        """What `support` sums up to, exactly."""
         priced = zip(prices.tolist(), self.low.tolist(), self.high.tolist(), strict=True)
-        worth = sum((Fraction(p) * Fraction(high if p > 0 else low) for p, low, high in priced if p != 0), Fraction())
+        return sum((Fraction(p) * Fraction(high if p > 0 else low) for p, low, high in priced if p != 0), Fraction())
+
+    def slop(self, prices: Floats, weight: float = 1.0) -> Fraction:
+        """By how much the total of a survey may be wrong, value units; see `bound`."""
         coefficients = self._coefficients(prices, weight)
         size = sum(
             max(float(np.abs(one[q]).max(initial=0.0)) for one in coefficients) * self.absolute[q]
             for q in range(len(self.tables))
         )
         terms = (len(self.tables) + 4) * len(self.groupings) + 8
-        return float_above(worth + Fraction(survey.total) + Fraction(terms * 2.0**-52 * size))
+        return Fraction(terms * 2.0**-52 * size)
 
     def snapped(self, prices: Floats) -> Floats:
         """The prices, those of one measure rounded to a common grid 2^-40 as fine as the largest of them."""
@@ -272,15 +280,25 @@ class Scores:
 
 def scores_of(problem: Problem) -> Scores:
     """The rows and tables of a problem, its users grouped."""
-    rows = rows_of(problem)
-    names = ["users", "cost", "value", *problem.resources]
+    return scores_from(rows_of(problem), problem.value, problem.cost, problem.eligible, problem.resources)
+
+
+def scores_from(
+    rows: tuple[Row, ...],
+    value: Table,
+    cost: Table,
+    eligible: NDArray[np.bool_] | None,
+    resources: Mapping[str, Table],
+) -> Scores:
+    """Rows beside the tables of some users, grouped."""
+    names = ["users", "cost", "value", *resources]
     return Scores(
         rows,
         np.array([names.index(row.measure) for row in rows], dtype=np.int64),
-        np.array([row.arms for row in rows], dtype=np.float64).reshape(len(rows), problem.value.shape[1]),
+        np.array([row.arms for row in rows], dtype=np.float64).reshape(len(rows), value.shape[1]),
         np.array([row.low for row in rows], dtype=np.float64),
         np.array([row.high for row in rows], dtype=np.float64),
-        (None, problem.cost, problem.value, *problem.resources.values()),
-        problem.eligible,
-        groupings_of(rows, problem.n_users),
+        (None, cost, value, *resources.values()),
+        eligible,
+        groupings_of(rows, len(value)),
     )

@@ -1,0 +1,160 @@
+"""One budget for users in chunks: the frontier pass, the settling pass, and at most one for what is left."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocation.engine.bins import Heap, add_heaps, bracket_in, heap_steps, no_steps
+from allocation.engine.bracket import Settled
+from allocation.engine.frontier import Frontier
+from allocation.engine.kernels import TOP
+from allocation.engine.money import exact_sum, float_above, register_total
+from allocation.engine.price import Edge, edge_of, fill_up, more_of, open_budget, too_little
+from allocation.engine.stream.chunks import Arrays, Chunk, Chunks
+from allocation.engine.stream.look import EVERYWHERE, Keep, Look, Looked, Pool, looked, pooled
+from allocation.engine.stream.movers import Movers, may_move
+from allocation.engine.stream.rule import PriceRule
+from allocation.engine.stream.solved import Solved, solved
+
+DIGITS = 9  # 512 bins for each doubling of the return
+KNOTS = 8_000
+OPEN = 1 << 20  # steps that may come home at once
+
+
+def solve_budget_in_chunks(chunks: Chunks, budget: float | None) -> Solved:
+    """Spend one budget (money; None for no limit) on all users: the decisions of `allocation.solve`, user by user.
+
+    The frontier pass heaps all steps by return and so brackets the price. The settling pass sums, exactly, what the
+    users cost whose arm is the same on both sides, and brings the few others home, where the price and their arms
+    are found. Money that is left below the price goes to the users of a third pass. If too many steps lie between
+    two prices, further passes narrow them; if very many have the same return, the chunk is found where money ends.
+
+    Raises ProblemError when even the cheapest decision costs more than the budget.
+    """
+    heap = _heap(chunks)
+    limit = math.inf if budget is None else budget
+    window = (0.0, 0.0, 0.0) if math.isinf(limit) else bracket_in(heap, limit)
+    while True:
+        window, first, last = _narrowed(chunks, limit, window)
+        low, high, _ = window
+        parts = chunks.each(Keep(low, high, first, last), "settling")
+        sums = np.sum([part["sums"] for part in parts], axis=0) if parts else np.zeros((3, 1), dtype=np.int64)
+        pool = pooled(parts, chunks.arms)
+        rows = np.arange(len(pool.place))
+        opened = open_budget(pool.users, Settled(rows, rows, sums), limit, low, high)
+        if opened.left < 0 and high == TOP:
+            raise too_little(limit, opened.left)
+        if opened.left < 0:  # sums of bins are rounded: the price lies above
+            window = (math.nextafter(high, math.inf), TOP, math.inf)
+        elif opened.all_taken and low > 0:
+            window = (0.0, math.nextafter(low, 0.0), math.inf)
+        else:
+            break
+    edge = edge_of(pool.users, opened, low)
+    rule = PriceRule(low, high, first, edge.price, pool.place, edge.own)
+    rule, value, cost = _filled(chunks, rule, edge, low)
+    control = register_total(sums[2]) + exact_sum(pool.users.value[:, 0].astype(np.float64))
+    n = sum(int(part["users"][0]) for part in parts)
+    frontier = Frontier(heap, n, KNOTS)
+    return solved(rule, frontier, limit, (value, cost, control), edge.price, float_above(edge.bound))
+
+
+def _heap(chunks: Chunks) -> Heap:
+    found = chunks.tree(_heaped, _heaps_added, "frontier")
+    return no_steps(chunks.arms, DIGITS) if found is None else _heap_of(found)
+
+
+def _heaped(chunk: Chunk) -> Arrays:
+    return _arrays(heap_steps(chunk.tables, DIGITS))
+
+
+def _heaps_added(one: Arrays, other: Arrays) -> Arrays:
+    return _arrays(add_heaps([_heap_of(one), _heap_of(other)], DIGITS))
+
+
+def _arrays(heap: Heap) -> Arrays:
+    return {name: array for name, array in vars(heap).items() if name != "digits"}
+
+
+def _heap_of(arrays: Arrays) -> Heap:
+    return Heap(DIGITS, **arrays)
+
+
+Window = tuple[float, float, float]  # two prices and the number of steps between them
+
+
+def _narrowed(chunks: Chunks, limit: float, window: Window) -> tuple[Window, int, int]:
+    """Prices with at most OPEN steps between, or one price and the places of the chunk in which the money ends."""
+    sure_low, sure_high = 0.0, TOP  # the price certainly lies between these
+    low, high, steps = window
+    while steps > OPEN:
+        look = looked(chunks.each(Look(low, high), "narrowing the price"), low, high)
+        if look.least > limit and high < sure_high:
+            sure_low = low = math.nextafter(high, math.inf)
+            high, steps = sure_high, math.inf
+            continue
+        if look.most <= limit and low > sure_low:
+            sure_high = high = math.nextafter(low, 0.0)
+            low, steps = sure_low, math.inf
+            continue
+        sure_low, sure_high = low, high
+        if low == high:
+            return (low, high, steps), *_chunk_where(look, limit)
+        low, high, steps = _bin_where(look, limit)
+    return (low, high, steps), 0, EVERYWHERE
+
+
+def _bin_where(look: Looked, limit: float) -> Window:
+    """The bin in which the money ends, with its neighbours unless they hold too many steps."""
+    filled = np.flatnonzero(look.steps)[::-1]
+    if len(filled) == 0:
+        return look.low, look.high, 0.0
+    left = float(Fraction(limit) - look.least)
+    at = min(int(np.searchsorted(np.cumsum(look.cost[filled]), left)), len(filled) - 1)
+    for around in (1, 0):
+        bins = filled[max(at - around, 0) : at + around + 1]
+        steps = float(look.steps[bins].sum())
+        if steps <= OPEN:
+            break
+    low, high = look.edges(int(bins[-1]), int(bins[0]))
+    return low, high, steps
+
+
+def _chunk_where(look: Looked, limit: float) -> tuple[int, int]:
+    """The places of the chunk in which steps of one return, taken from the first user on, use up the money."""
+    left = Fraction(limit) - look.least
+    for extra, first, last in look.of_chunk:
+        if extra > left:
+            return first, last
+        left -= extra
+    return look.of_chunk[-1][1:]
+
+
+def _filled(chunks: Chunks, rule: PriceRule, edge: Edge, low: float) -> tuple[PriceRule, Fraction, Fraction]:
+    """The rule once single dearer arms below the price have used what is left; exact value and cost."""
+    if not (low > 0 and edge.left > 0):
+        return rule, edge.value, edge.cost
+    money = float_above(edge.left)
+    parts = chunks.each(Movers(rule, money), "spending what is left")
+    pool = pooled(parts, chunks.arms)
+    before = np.concatenate([part["arm"] for part in parts]) if parts else np.empty(0, dtype=np.int64)
+    some = np.flatnonzero(may_move(pool.users, before, money))
+    users, before = pool.users.of(some), before[some]
+    rows = np.arange(len(some))
+    after, left = fill_up(users, rows, before, edge.left, floor=0.0)
+    moved = np.flatnonzero(after != before)
+    value = edge.value + more_of(users.value, rows, before, after)
+    place, arm = _joined(rule, Pool(pool.place[some[moved]], users), after[moved])
+    return PriceRule(rule.low, rule.high, rule.first, rule.price, place, arm), value, edge.cost + edge.left - left
+
+
+def _joined(rule: PriceRule, moved: Pool, arm: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The users decided one by one with those who have moved since, who come last and so are the ones that count."""
+    place = np.concatenate([rule.place, moved.place])
+    arms = np.concatenate([rule.arm, arm])
+    found, at = np.unique(place[::-1], return_index=True)
+    return found, arms[::-1][at]
