@@ -62,6 +62,37 @@ class Block:
             self.positions[rows],
         )
 
+    def rows(self, first: int, end: int) -> Block:
+        """Its rows [first, end), counted within the block, without a copy."""
+        if (first, end) == (0, len(self)):
+            return self
+        at = slice(first, end)
+        return Block(
+            self.first + first if self.position is None else self.first,
+            self.user_id[at],
+            self.value[at],
+            self.cost[at],
+            None if self.eligible is None else self.eligible[at],
+            {name: table[at] for name, table in self.resources.items()},
+            {name: column[at] for name, column in self.attributes.items()},
+            None if self.position is None else self.position[at],
+        )
+
+
+def join(one: Block, other: Block) -> Block:
+    """The users of one block and of the next of the same source, all of them there."""
+    if not len(one):
+        return other
+    return Block(
+        one.first,
+        pa.concat_arrays([one.user_id, other.user_id]),
+        np.concatenate([one.value, other.value]),
+        np.concatenate([one.cost, other.cost]),
+        None if one.eligible is None or other.eligible is None else np.concatenate([one.eligible, other.eligible]),
+        {name: np.concatenate([table, other.resources[name]]) for name, table in one.resources.items()},
+        {name: pa.concat_arrays([column, other.attributes[name]]) for name, column in one.attributes.items()},
+    )
+
 
 class Source(Protocol):
     """Anything that users' responses come from; it can be pickled, and opens its files where it is used."""

@@ -10,10 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from allocation.engine.tables import LARGEST
-from allocation.jobs.tables.blocks import Block
+from allocation.jobs.tables.blocks import Block, Table
 from allocation.jobs.tables.files import TableFile
-from allocation.jobs.tables.schema import ELIGIBLE, USER_ID, TableSchema, plain, prefix_of
+from allocation.jobs.tables.schema import ELIGIBLE, USER_ID, Columns, TableSchema, plain
 from uplift.errors import InputError
 
 
@@ -32,23 +31,21 @@ class Piece:
 
 
 class Draft:
-    """A block of r users that is filled piece by piece."""
+    """What is read of r users, filled piece by piece; each list of arrays in `ids` and `attributes` is one column."""
 
     def __init__(self, schema: TableSchema, first: int, rows: int) -> None:
         self.schema, self.first, self.rows, self.filled = schema, first, rows, 0
-        shape = (rows, len(schema.arms))
-        self.amounts = {name: np.empty(shape, dtype) for name, dtype in schema.amounts.items()}
-        self.eligible = np.empty(shape, dtype=bool) if schema.eligible else None
+        self.tables = {name: np.empty((rows, len(own.names)), own.dtype) for name, own in schema.tables.items()}
+        self.eligible = np.empty((rows, len(schema.arms)), dtype=bool) if schema.eligible else None
         self.ids: list[pa.Array] = []
         self.attributes: dict[str, list[pa.Array]] = {name: [] for name in schema.attributes}
 
     def put(self, piece: Piece) -> None:
         """Add a piece's rows after those that are there."""
         rows, at = len(piece.batch), slice(self.filled, self.filled + len(piece.batch))
-        for name, table in self.amounts.items():
-            prefix = prefix_of(name)
-            for j, arm in enumerate(self.schema.arms):
-                table[at, j] = _amounts(piece, prefix + arm, table.dtype)
+        for key, own in self.schema.tables.items():
+            for j, name in enumerate(own.names):
+                self.tables[key][at, j] = _numbers(piece, name, own)
         if self.eligible is not None:
             for j, arm in enumerate(self.schema.arms):
                 self.eligible[at, j] = _whole(piece, ELIGIBLE + arm, piece.batch.column(ELIGIBLE + arm)).to_numpy(
@@ -64,16 +61,19 @@ class Draft:
                 self.attributes[name].append(_plain_column(piece.batch.column(name), kind))
         self.filled += rows
 
-    def finish(self) -> Block:
-        """The block; call it once every row is there."""
-        ids = pa.nulls(self.rows) if self.schema.user_id is None else pa.concat_arrays(self.ids)
+    def user_id(self) -> pa.Array:
+        """The ids as one array, of nulls where they were not asked for."""
+        return pa.nulls(self.rows) if self.schema.user_id is None else pa.concat_arrays(self.ids)
+
+    def block(self, value: Table, cost: Table) -> Block:
+        """The block of these users with their value and cost; call it once every row is there."""
         return Block(
             self.first,
-            ids,
-            self.amounts["value"],
-            self.amounts["cost"],
+            self.user_id(),
+            value,
+            cost,
             self.eligible,
-            {name: self.amounts[name] for name in self.schema.resources},
+            {name: self.tables[name] for name in self.schema.resources},
             {name: pa.concat_arrays(columns) for name, columns in self.attributes.items()},
         )
 
@@ -99,25 +99,24 @@ def _plain_column(column: pa.Array, kind: pa.DataType) -> pa.Array:
     return column
 
 
-def _amounts(piece: Piece, name: str, dtype: np.dtype[Any]) -> NDArray[np.floating[Any]]:
-    """A column of amounts, (rows,), finite."""
+def _numbers(piece: Piece, name: str, own: Columns) -> NDArray[np.floating[Any]]:
+    """A column of numbers, (rows,), finite."""
     column = _whole(piece, name, piece.batch.column(name))
     if pa.types.is_dictionary(column.type):
         column = _whole(piece, name, column.dictionary_decode())
-    wanted = pa.from_numpy_dtype(dtype)
-    if column.type != wanted:
+    # float32 is read as it is; whatever else becomes float64 first, so that no cell is beyond a type unseen.
+    if not pa.types.is_float64(column.type) and not (pa.types.is_float32(column.type) and own.dtype == "float32"):
         try:
-            column = pc.cast(column, wanted)
+            column = pc.cast(column, pa.float64())
         except pa.ArrowInvalid as error:
             raise InputError(f"{piece.file.shown}: column {name}: {error}; write it as float64") from None
     values: NDArray[np.floating[Any]] = column.to_numpy()
     # A comparison with NaN is false, and NaN is the least and the greatest of what it stands in.
-    if len(values) and not (float(values.min()) >= -LARGEST and float(values.max()) <= LARGEST):
-        row = int(np.argmax(~(np.abs(values) <= LARGEST)))
-        said = (
-            f"{values[row]}" if np.isfinite(values[row]) else "missing (NaN)" if np.isnan(values[row]) else "infinite"
-        )
-        raise _bad_cell(piece, name, row, said, f"a finite number within {LARGEST:g}")
+    if len(values) and not (float(values.min()) >= -own.largest and float(values.max()) <= own.largest):
+        row = int(np.argmax(~(np.abs(values.astype(np.float64)) <= own.largest)))
+        cell = values[row]
+        said = "missing (NaN)" if np.isnan(cell) else "infinite" if np.isinf(cell) else f"{cell}"
+        raise _bad_cell(piece, name, row, said, f"a finite number within {own.largest:g}")
     return values
 
 

@@ -49,11 +49,11 @@ class FileSource:
 
     def block(self, first: int, end: int) -> Block:
         """The users [first, end); only the row groups that hold some of them are decoded."""
-        return next(self._blocks(first, end, end - first))
+        return next(_blocks(self.drafts(first, end, end - first)))
 
     def stream(self, size: int, first: int = 0) -> Iterator[Block]:
         """The blocks of `size` users from `first` on, in order, the last one shorter, the next one read meanwhile."""
-        return one_ahead(self._blocks(first, self.n, size))
+        return one_ahead(_blocks(self.drafts(first, self.n, size)))
 
     def ids(self, size: int) -> Iterator[pa.Array]:
         """The user ids alone, in order, in arrays of `size` users, the last one shorter."""
@@ -85,7 +85,8 @@ class FileSource:
         self.start_fingerprint()
         return self._fingerprint.result() if self._fingerprint is not None else {}
 
-    def _blocks(self, first: int, end: int, size: int) -> Iterator[Block]:
+    def drafts(self, first: int, end: int, size: int) -> Iterator[Draft]:
+        """What is read of the users [first, first + size), ... up to `end`, before it is a block."""
         if not 0 <= first < end <= self.n or size < 1:
             raise ValueError(f"no blocks of {size} users in [{first}, {end}) of {self.n}")
         at, draft = first, None
@@ -95,9 +96,9 @@ class FileSource:
                 draft.put(piece)
             if draft.filled == draft.rows:
                 at += draft.rows
-                block, draft = draft.finish(), None
-                yield block
-                del block  # or it would be here for as long as the next one is built
+                whole, draft = draft, None
+                yield whole
+                del whole  # or it would be here for as long as the next one is filled
 
     def _pieces(self, first: int, end: int, columns: list[str]) -> Iterator[Piece]:
         """The rows [first, end) as batches, each of one file."""
@@ -108,6 +109,11 @@ class FileSource:
                 return
             if self.groups[k]:
                 yield from _file_pieces(self.files[k], self.groups[k], first - start_of, end - start_of, columns)
+
+
+def _blocks(drafts: Iterator[Draft]) -> Iterator[Block]:
+    for draft in drafts:
+        yield draft.block(draft.tables["value"], draft.tables["cost"])
 
 
 def _file_pieces(file: TableFile, groups: Sequence[int], first: int, end: int, columns: list[str]) -> Iterator[Piece]:

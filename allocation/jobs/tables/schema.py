@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from allocation.engine.tables import LARGEST
 from uplift.errors import InputError, nearest
 from uplift.frames import check_unique
 
-USER_ID, VALUE, COST, ELIGIBLE = "user_id", "value.", "cost.", "eligible."
+USER_ID, VALUE, COST, ELIGIBLE, FEATURES = "user_id", "value.", "cost.", "eligible.", "features"
+NO_RESOURCES = {"value": VALUE, "cost": COST}
+
+
+class Columns(NamedTuple):
+    """Columns that are read side by side into one table.
+
+    names : of the columns. dtype : of the table, as numpy calls it; float32 only if every column is. largest : no
+    cell may be beyond it.
+    """
+
+    names: tuple[str, ...]
+    dtype: str
+    largest: float
 
 
 @dataclass(frozen=True)
@@ -23,7 +37,7 @@ class TableSchema:
     ----------
     arms : names of the K+1 arms, control first, in the order of the value columns.
     user_id : int64, uint64 or text; None where ids are not read.
-    amounts : for "value", "cost" and each resource its type as numpy calls it; float32 only if every column is.
+    tables : "value", "cost" and each resource, or "features" where a model is to tell value and cost.
     eligible : whether the table says which arms a user may get.
     attributes : the types of the further columns that were asked for.
     hive : those attributes that folder names tell.
@@ -32,7 +46,7 @@ class TableSchema:
 
     arms: tuple[str, ...]
     user_id: pa.DataType | None
-    amounts: Mapping[str, str]
+    tables: Mapping[str, Columns]
     eligible: bool
     attributes: Mapping[str, pa.DataType]
     hive: frozenset[str]
@@ -41,12 +55,7 @@ class TableSchema:
     @property
     def resources(self) -> tuple[str, ...]:
         """The resources that were asked for."""
-        return tuple(name for name in self.amounts if name not in ("value", "cost"))
-
-
-def prefix_of(amount: str) -> str:
-    """How the columns of "value", "cost" or a resource begin."""
-    return f"{amount}." if amount in ("value", "cost") else f"resource.{amount}."
+        return tuple(name for name in self.tables if name not in NO_RESOURCES)
 
 
 def schema_of(
@@ -63,23 +72,34 @@ def schema_of(
     Raises InputError for a table without ids, an arm with a value and no cost or the reverse, some arms only with
     `eligible`, a resource or attribute that is not there, columns of one name, and cells that are no numbers.
     """
+    check_unique(schema.names, "column", f"{shown}: the", "rename or drop one of them")
+    arms = _arms(schema.names, shown)
+    tables = {
+        name: columns_of(schema, shown, [prefix + arm for arm in arms]) for name, prefix in NO_RESOURCES.items()
+    }
+    return with_others(schema, shown, arms, tables, resources, attributes, ids=ids, hive=hive)
+
+
+def with_others(
+    schema: pa.Schema,
+    shown: str,
+    arms: tuple[str, ...],
+    tables: Mapping[str, Columns],
+    resources: Sequence[str],
+    attributes: Sequence[str],
+    *,
+    ids: bool,
+    hive: Mapping[str, pa.DataType] | None,
+) -> TableSchema:
+    """The schema of these tables, and of what stands beside them: ids, resources, eligible arms, attributes."""
     names, folders = list(schema.names), dict(hive or {})
-    check_unique(names, "column", f"{shown}: the", "rename or drop one of them")
-    arms = _arms(names, shown)
-    read: dict[str, pa.DataType] = {}
     id_type = _id_type(schema, shown) if ids else None
-    if id_type is not None:
-        read[USER_ID] = plain(schema.field(USER_ID).type)
     check_unique(resources, "resource", "the asked-for", "name each once")
-    amounts: dict[str, str] = {}
-    for amount in ("value", "cost", *resources):
-        own = [prefix_of(amount) + arm for arm in arms]
-        for column in own:
-            if column not in names:
-                raise InputError(f"{shown} has no column {column}.{nearest(column, names)}")
-            read[column] = _amount_type(schema.field(column).type, column, shown)
-        amounts[amount] = "float32" if all(pa.types.is_float32(read[column]) for column in own) else "float64"
-    eligible = _eligible(schema, arms, shown, read)
+    for name in resources:
+        if name in NO_RESOURCES or name == FEATURES:
+            raise InputError(f"a resource is named {name!r}, which is a word of its own here; name it otherwise")
+    tables = {**tables, **{r: columns_of(schema, shown, [f"resource.{r}.{arm}" for arm in arms]) for r in resources}}
+    eligible = _eligible(schema, arms, shown)
     types: dict[str, pa.DataType] = {}
     for name in dict.fromkeys(attributes):
         if name in folders and name in names:
@@ -89,10 +109,21 @@ def schema_of(
         if name not in folders and name not in names:
             raise InputError(f"{shown} has no column {name}.{nearest(name, [*names, *folders])}")
         types[name] = folders[name] if name in folders else plain(schema.field(name).type)
-        if name in names:
-            read[name] = types[name]
     told = frozenset(name for name in types if name in folders)
-    return TableSchema(arms, id_type, amounts, eligible, types, told, read)
+    read = [column for own in tables.values() for column in own.names]
+    read += [*([USER_ID] if ids else []), *(ELIGIBLE + arm for arm in arms if eligible), *(set(types) - told)]
+    columns = {column: plain(schema.field(column).type) for column in sorted(set(read))}
+    return TableSchema(arms, id_type, tables, eligible, types, told, columns)
+
+
+def columns_of(schema: pa.Schema, shown: str, names: Sequence[str]) -> Columns:
+    """Columns of amounts, one table; raises InputError where one is missing or holds no numbers."""
+    for name in names:
+        if name not in schema.names:
+            raise InputError(f"{shown} has no column {name}.{nearest(name, schema.names)}")
+    kinds = [_amount_type(schema.field(name).type, name, shown) for name in names]
+    dtype = "float32" if all(pa.types.is_float32(kind) for kind in kinds) else "float64"
+    return Columns(tuple(names), dtype, LARGEST)
 
 
 def check_same(first: TableSchema, first_shown: str, schema: pa.Schema, shown: str) -> None:
@@ -141,14 +172,16 @@ def _arms(names: Sequence[str], shown: str) -> tuple[str, ...]:
         )
     if "" in arms:
         raise InputError(f"{shown} has a column value. that names no arm; write value.<arm>")
-    for prefix in (COST, ELIGIBLE):
-        for name in names:
-            if name.startswith(prefix) and name.removeprefix(prefix) not in arms:
-                close = nearest(name.removeprefix(prefix), arms)
-                raise InputError(
-                    f"{shown} has a column {name} and no column {VALUE}{name.removeprefix(prefix)}.{close}"
-                )
+    _check_arms(names, arms, COST, shown)
     return arms
+
+
+def _check_arms(names: Sequence[str], arms: Sequence[str], prefix: str, shown: str) -> None:
+    """Refuse a column of an arm that is none."""
+    for name in names:
+        arm = name.removeprefix(prefix)
+        if name.startswith(prefix) and arm not in arms:
+            raise InputError(f"{shown} has a column {name}, and {arm!r} is no arm.{nearest(arm, arms)}")
 
 
 def _id_type(schema: pa.Schema, shown: str) -> pa.DataType:
@@ -176,8 +209,9 @@ def _amount_type(found: pa.DataType, column: str, shown: str) -> pa.DataType:
     raise InputError(f"{shown} holds {found} cells in column {column}; numbers are expected: {mend}")
 
 
-def _eligible(schema: pa.Schema, arms: Sequence[str], shown: str, read: dict[str, pa.DataType]) -> bool:
-    """Whether the table has the columns eligible.<arm>, which join what is read."""
+def _eligible(schema: pa.Schema, arms: Sequence[str], shown: str) -> bool:
+    """Whether the table has the columns eligible.<arm>."""
+    _check_arms(schema.names, arms, ELIGIBLE, shown)
     stated = [arm for arm in arms if ELIGIBLE + arm in schema.names]
     if not stated:
         return False
@@ -191,11 +225,10 @@ def _eligible(schema: pa.Schema, arms: Sequence[str], shown: str, read: dict[str
         kind = plain(schema.field(column).type)
         if not pa.types.is_boolean(kind):
             raise InputError(f"{shown} holds {kind} cells in column {column}; booleans are expected: cast it")
-        read[column] = kind
     return True
 
 
-def hive_types(folders: Sequence[tuple[tuple[str, str | None], ...]], shown: Sequence[str]) -> dict[str, Any]:
+def hive_types(folders: Sequence[tuple[tuple[str, str | None], ...]], shown: Sequence[str]) -> dict[str, pa.DataType]:
     """The type of each key in folder names: whole numbers where every one of its values is one, else text.
 
     `folders` are the keys and values above each file. Raises InputError where a file stands under other keys.
