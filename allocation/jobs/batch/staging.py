@@ -20,7 +20,7 @@ from allocation.jobs.batch.exchange import recover, switch
 from allocation.jobs.batch.lock import locked
 from allocation.jobs.batch.part_file import read_whole_part, refused, write_part, write_whole
 from allocation.jobs.batch.parts import PartSummary
-from allocation.jobs.batch.target import checked_target
+from allocation.jobs.batch.target import COMMAND, checked_target
 from allocation.jobs.folder import flush, writer_of
 from allocation.jobs.summary import MANIFEST
 from uplift.errors import InputError
@@ -124,7 +124,7 @@ def output_folder(out: str | Path, run_id: str, progress: Callable[[str], None])
 def _opened(place: Path, run_id: str, progress: Callable[[str], None]) -> Staging:
     aside = _beside(place, "old")
     if os.path.lexists(aside):
-        if aside.is_symlink() or not aside.is_dir() or (writer_of(aside / MANIFEST) is None and os.listdir(aside)):
+        if not _is_old_run(aside):
             raise InputError(f"{aside} is in the way, and is no run of earmark; move it away or choose another --out")
         if recover(place, aside):
             progress(f"putting {place} back, which a killed run had moved aside")
@@ -145,6 +145,13 @@ def _opened(place: Path, run_id: str, progress: Callable[[str], None]) -> Stagin
         if not PART.fullmatch(name) or not (folder / name).is_file() or (folder / name).is_symlink():
             _remove(folder / name)
     return Staging(place, folder, run_id, progress)
+
+
+def _is_old_run(folder: Path) -> bool:
+    """Whether this is a run that was moved aside, or what a killed run has left of it: parts without a manifest."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    return writer_of(folder / MANIFEST) == COMMAND or all(PART.fullmatch(name) for name in os.listdir(folder))
 
 
 def _beside(out: Path, what: str) -> Path:
