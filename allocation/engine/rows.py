@@ -54,11 +54,15 @@ class Grouping:
 
 def rows_of(problem: Problem) -> tuple[Row, ...]:
     """The budget, if there is one, as a cap on what all arms cost, control too; then the limits in their order."""
-    width = problem.value.shape[1]
+    return rows_for(problem.budget, problem.limits, problem.value.shape[1])
+
+
+def rows_for(budget: float | None, limits: Sequence[Limit], width: int) -> tuple[Row, ...]:
+    """The rows of a budget and of resolved limits for `width` arms."""
     rows = []
-    if problem.budget is not None:
-        rows.append(Row(BUDGET, "cost", -math.inf, problem.budget, None, np.ones(width, dtype=bool)))
-    for limit in problem.limits:
+    if budget is not None:
+        rows.append(Row(BUDGET, "cost", -math.inf, budget, None, np.ones(width, dtype=bool)))
+    for limit in limits:
         arms = np.zeros(width, dtype=bool)
         arms[np.array(limit.arms, dtype=np.int64)] = True
         users = limit.users if isinstance(limit.users, np.ndarray) else None

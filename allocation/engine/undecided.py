@@ -22,7 +22,7 @@ def weighted_sample(scores: Scores, survey: Survey, users: Ints, quota: int) -> 
     rarest = np.zeros(len(users))
     for counted in (False, True):
         for k, one in enumerate(scores.groupings):
-            _count(_changes(scores, survey, users, k), one.rows, count, counted, rarest)
+            _count(changes(scores, survey, users, k), one.rows, count, counted, rarest)
     chance = np.minimum(1.0, quota * rarest)
     taken = np.diff(np.floor(np.cumsum(chance) + 0.5), prepend=0) > 0
     return users[taken], chance[taken]
@@ -32,11 +32,11 @@ def first_of_each(scores: Scores, survey: Survey, users: Ints, quota: Ints) -> I
     """Those of the users, in their order, who are among the first quota (m,) to touch some row."""
     chosen = np.zeros(len(users), dtype=np.bool_)
     for k, one in enumerate(scores.groupings):
-        _take(_changes(scores, survey, users, k), quota[one.rows], chosen)
+        _take(changes(scores, survey, users, k), quota[one.rows], chosen)
     return users[chosen]
 
 
-def _changes(scores: Scores, survey: Survey, users: Ints, k: int) -> tuple[NDArray[Any], ...]:
+def changes(scores: Scores, survey: Survey, users: Ints, k: int) -> tuple[NDArray[Any], ...]:
     """Of each user (group, best arm, second arm), and of one grouping's rows (member, arms, whether of numbers)."""
     one = scores.groupings[k]
     by_number = scores.measure[one.rows] == USERS
@@ -44,7 +44,7 @@ def _changes(scores: Scores, survey: Survey, users: Ints, k: int) -> tuple[NDArr
 
 
 @njit(nogil=True, cache=True)
-def _touches(a: int, b: int, inside: float, arms: Any, by_number: bool) -> bool:
+def touches(a: int, b: int, inside: float, arms: Any, by_number: bool) -> bool:
     """A change between two arms touches a row of numbers if one of them counts, a row of amounts if any does."""
     if inside == 0:
         return False
@@ -57,7 +57,7 @@ def _count(changes: Any, rows: Any, count: Any, counted: bool, rarest: Any) -> N
     group, arm, second, member, arms, by_number = changes
     for i in range(len(group)):
         for r in range(len(rows)):
-            if _touches(arm[i], second[i], member[group[i], r], arms[r], by_number[r]):
+            if touches(arm[i], second[i], member[group[i], r], arms[r], by_number[r]):
                 if counted:
                     rarest[i] = max(rarest[i], 1 / count[rows[r]])
                 else:
@@ -70,6 +70,6 @@ def _take(changes: Any, quota: Any, chosen: Any) -> None:
     left = quota.copy()
     for i in range(len(group)):
         for r in range(len(left)):
-            if left[r] > 0 and _touches(arm[i], second[i], member[group[i], r], arms[r], by_number[r]):
+            if left[r] > 0 and touches(arm[i], second[i], member[group[i], r], arms[r], by_number[r]):
                 left[r] -= 1
                 chosen[i] = True

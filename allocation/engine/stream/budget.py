@@ -35,7 +35,7 @@ def solve_budget_in_chunks(chunks: Chunks, budget: float | None) -> Solved:
 
     Raises ProblemError when even the cheapest decision costs more than the budget.
     """
-    heap = _heap(chunks)
+    heap = heap_of_chunks(chunks)
     limit = math.inf if budget is None else budget
     window = (0.0, 0.0, 0.0) if math.isinf(limit) else bracket_in(heap, limit)
     while True:
@@ -63,7 +63,8 @@ def solve_budget_in_chunks(chunks: Chunks, budget: float | None) -> Solved:
     return solved(rule, frontier, limit, (value, cost, control), edge.price, float_above(edge.bound))
 
 
-def _heap(chunks: Chunks) -> Heap:
+def heap_of_chunks(chunks: Chunks) -> Heap:
+    """All steps of all users, heaped in one pass."""
     found = chunks.tree(_heaped, _heaps_added, "frontier")
     return no_steps(chunks.arms, DIGITS) if found is None else _heap_of(found)
 

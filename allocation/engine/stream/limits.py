@@ -1,0 +1,158 @@
+"""Many limits for users in chunks: prices in a few passes, then a decision of the few users who are near a change."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from allocation.engine.clash import explain
+from allocation.engine.dual import FIRST, LAST_HEAT, Dual, cool, minimise, off, sharp, units_of
+from allocation.engine.frontier import Frontier
+from allocation.engine.limit import Limit, ProblemError
+from allocation.engine.limits import without_noise
+from allocation.engine.money import exact_sum, float_above, float_below, register_total
+from allocation.engine.problem import Problem
+from allocation.engine.rows import Row, excess, used, uses_of
+from allocation.engine.solve import solve
+from allocation.engine.stream.budget import KNOTS, heap_of_chunks
+from allocation.engine.stream.chunks import Arrays, Chunk, Chunks
+from allocation.engine.stream.limit_rule import LimitRule
+from allocation.engine.stream.near import Choice, Count, Quota, Settle
+from allocation.engine.stream.sample import Sample, draw, problem_of, scaled, unpacked
+from allocation.engine.stream.solved import Solved, solved
+from allocation.engine.stream.survey import StreamScores, bend_of
+from allocation.engine.stream.terms import Terms
+
+HELD = 100_000  # users that are solved in memory, as `allocation.solve` does; more are sampled
+NEAR = 200_000  # users who are decided one by one, at first, and
+LARGER = (1, 3, 9)  # times as many where no decision among them holds all limits
+WARM = 16.0  # last heats at which the prices of a sample are taken up
+
+
+def solve_limits_in_chunks(chunks: Chunks, terms: Terms, places: int) -> Solved:
+    """Decide within a budget and limits, and certify it; `places` is how far the users' places go.
+
+    Up to HELD users are solved in memory: the same decisions as `allocation.solve`. More are not held: prices start
+    from a sample and are finished by Newton's method, one pass a step; at these prices all users choose, but for
+    those nearest to a change, who are decided in memory so that every row holds exactly.
+
+    Raises ProblemError, which names them, when limits clash or when no decision was found.
+    """
+    frontier = Frontier(heap_of_chunks(chunks), 0, KNOTS)
+    sample = draw(chunks, terms, places, HELD)
+    frontier = replace(frontier, n_users=sample.n)
+    if sample.n == len(sample.chunk):
+        return _held(frontier, sample.chunk, terms)
+    scores, dual = _prices(chunks, terms, sample)
+    if dual.impossible and dual.prices.any():
+        raise explain(scores) or ProblemError("no decision keeps the budget and all limits together; loosen one")  # type: ignore[arg-type]
+    bound = scores.bound(dual.prices, survey=dual.survey)
+    dual, bound = without_noise(scores, dual, bound)  # type: ignore[arg-type]
+    for times in LARGER:
+        found = _decided(chunks, terms, scores, dual, times * NEAR)
+        if found is not None:
+            rule, totals, amounts = found
+            first = len(scores.rows) - len(terms.limits)
+            uses = uses_of(terms.limits, amounts[first:], dual.prices[first:])
+            price = float(dual.prices[0]) if first else 0.0
+            return solved(rule, frontier, terms.limit, totals, price, bound, uses)
+    raise explain(scores) or ProblemError(  # type: ignore[arg-type]
+        "no decision was found that holds all limits, although one that shares users out among arms does; loosen "
+        "limits that share users"
+    )
+
+
+def _held(frontier: Frontier, chunk: Chunk, terms: Terms) -> Solved:
+    """Everybody in memory."""
+    problem = problem_of(chunk, terms)
+    a = solve(problem)
+    prices = np.array([*([] if terms.budget is None else [a.price]), *(use.price for use in a.limits)])
+    rule = LimitRule(Choice(terms, prices, 0.0), chunk.places(), a.decision)
+    totals = _totals(problem, a.decision)
+    return solved(rule, frontier, terms.limit, totals, a.price, a.bound, a.limits)
+
+
+def _prices(chunks: Chunks, terms: Terms, sample: Sample) -> tuple[StreamScores, Dual]:
+    """The prices at which the dual over all users is least."""
+    some, known = scaled(sample, terms)
+    units = units_of(some)
+    scores = StreamScores(chunks, terms, sample.n, units)
+    rough = minimise(some)
+    last = LAST_HEAT * units.value
+    prices, heat = rough.prices, WARM * last
+    if rough.impossible or not known:
+        prices, heat = (np.zeros(len(some.rows)) if rough.impossible else prices), units.value / FIRST
+    worst = sample.worst - 1e-9 * units.value * sample.n
+    prices = cool(scores, prices, units, heat, last, worst, bend_of)  # type: ignore[arg-type]
+    return scores, sharp(scores, prices, units, last, worst)  # type: ignore[arg-type]
+
+
+Found = tuple[LimitRule, tuple[Fraction, Fraction, Fraction], list[Fraction]]
+
+
+def _decided(chunks: Chunks, terms: Terms, scores: StreamScores, dual: Dual, size: int) -> Found | None:
+    """The rule, exact totals and use of each row of a decision that holds all rows; None if none was found."""
+    loose = off(scores, dual.prices, dual.survey.usage, dual.units) > size / 10  # type: ignore[arg-type]
+    choice = Choice(terms, dual.prices, dual.heat if loose else 0.0)
+    scale = dual.units.value
+    near = np.sum([part["near"] for part in chunks.each(Count(choice, scale), "who is near a change")], axis=0)
+    quota = Quota.of(near, max(size // max(len(near), 1), 1000))
+    parts = chunks.each(Settle(choice, scale, quota), "settling")
+    core = unpacked(parts, terms)
+    settled = [_register(parts, "used", r) for r in range(len(scores.rows))]
+    try:
+        problem = _rest(core, terms, scores.rows, settled)
+        if problem is None:
+            return None
+        decision = solve(problem).decision
+    except ProblemError:
+        return None
+    amounts = [s + used(problem, row, decision) for s, row in zip(settled, terms.rows(core), strict=True)]
+    if any(excess(row, amount) for row, amount in zip(scores.rows, amounts, strict=True)):
+        return None
+    value, cost, control = _totals(problem, decision)
+    others = (_register(parts, name) for name in ("worth", "spent", "control"))
+    totals = tuple(mine + its for mine, its in zip((value, cost, control), others, strict=True))
+    return LimitRule(choice, core.places(), decision), totals, amounts  # type: ignore[return-value]
+
+
+def _rest(core: Chunk, terms: Terms, rows: tuple[Row, ...], settled: list[Fraction]) -> Problem | None:
+    """What is left to be decided among the nearest users, with what the others leave of every row.
+
+    None where the others alone break a row that none of the nearest is in.
+    """
+    low = [
+        None if row.low == -math.inf else float_above(Fraction(row.low) - s)
+        for row, s in zip(rows, settled, strict=True)
+    ]
+    high = [
+        None if row.high == math.inf else float_below(Fraction(row.high) - s)
+        for row, s in zip(rows, settled, strict=True)
+    ]
+    first = len(rows) - len(terms.limits)
+    limits = []
+    for k, (limit, mask) in enumerate(zip(terms.limits, core.masks, strict=True), start=first):
+        if mask is not None and not mask.any():
+            if (low[k] or 0.0) > 0 or (high[k] or 0.0) < 0:
+                return None
+            continue
+        limits.append(Limit(limit.name, limit.measure, low[k], high[k], mask, limit.arms))
+    if first and high[0] is not None and high[0] < 0:
+        return None
+    budget = high[0] if first else None
+    return Problem(core.value, core.cost, budget, core.eligible, limits, dict(core.resources))
+
+
+def _totals(problem: Problem, decision: np.ndarray) -> tuple[Fraction, Fraction, Fraction]:
+    rows = np.arange(problem.n_users)
+    cells = (problem.value[rows, decision], problem.cost[rows, decision], problem.value[:, 0])
+    value, cost, control = (exact_sum(cell.astype(np.float64)) for cell in cells)
+    return value, cost, control
+
+
+def _register(parts: list[Arrays], name: str, row: int | None = None) -> Fraction:
+    found = (part[name] if row is None else part[name][row] for part in parts)
+    return sum((register_total(register) for register in found), Fraction(0))
