@@ -62,6 +62,8 @@ def keys_of(ids: pa.Array) -> NDArray[np.uint64]:
     if pa.types.is_integer(ids.type):
         _mix_numbers(ids.to_numpy().view(np.uint64), keys)
         return keys
+    if not len(ids):
+        return keys
     _, ends, text = ids.buffers()
     offsets = np.frombuffer(ends, dtype=np.int32)[ids.offset : ids.offset + len(ids) + 1]
     letters = np.frombuffer(text, dtype=np.uint8) if text is not None else np.empty(0, dtype=np.uint8)
