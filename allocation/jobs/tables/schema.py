@@ -55,7 +55,7 @@ class TableSchema:
     @property
     def resources(self) -> tuple[str, ...]:
         """The resources that were asked for."""
-        return tuple(name for name in self.tables if name not in NO_RESOURCES)
+        return tuple(name for name in self.tables if name not in (*NO_RESOURCES, FEATURES))
 
 
 def schema_of(
