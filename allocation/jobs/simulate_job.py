@@ -78,13 +78,13 @@ def run_simulation(
     folder = check_folder(out)
     manifest: dict[str, Any] = {}
 
-    def fill(staging: Path) -> None:
+    def _fill(staging: Path) -> None:
         _write_parts(plan, staging, Paced(progress))
         manifest.update(_manifest(plan, staging))
         (staging / MANIFEST).write_text(entries.text(manifest), encoding="utf-8")
 
     earlier = [path.name for path in folder.iterdir() if _PART.fullmatch(path.name)] if folder.is_dir() else []
-    write_folder(folder, [*sorted({*plan.files, *earlier}), MANIFEST], fill)
+    write_folder(folder, [*sorted({*plan.files, *earlier}), MANIFEST], _fill)
     return manifest
 
 
