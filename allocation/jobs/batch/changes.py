@@ -1,0 +1,111 @@
+"""How a run's decisions differ from those that the folder holds: who would move from which arm to which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from allocation.jobs.tables.duplicates import keys_of
+from uplift.errors import InputError
+
+NOT_THERE = "(not there)"
+
+
+@dataclass(frozen=True, eq=False)
+class Previous:
+    """The decisions of an earlier run: keys (s,) of its users, sorted, and their arms (s,), counted into `arms`."""
+
+    arms: tuple[str, ...]
+    keys: NDArray[np.uint64]
+    arm: NDArray[np.int16]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def of(self, ids: pa.Array) -> NDArray[np.int64]:
+        """The arm that each user had, (r,); len(arms) for who was not there."""
+        keys = keys_of(ids)
+        at = np.minimum(np.searchsorted(self.keys, keys), max(len(self.keys) - 1, 0))
+        known = self.keys[at] == keys if len(self.keys) else np.zeros(len(keys), dtype=np.bool_)
+        return np.where(known, self.arm[at] if len(self.keys) else 0, len(self.arms)).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """Users by the arm that they had (rows) and the one that they would get (columns), (B+1, K+2).
+
+    The last row are users who were not there before, the last column those who are not there now. Users are told
+    apart by a hash of 64 bits of their id where that is text.
+    """
+
+    before: tuple[str, ...]
+    now: tuple[str, ...]
+    users: NDArray[np.int64]
+
+    @property
+    def same(self) -> int:
+        """Users who keep their arm."""
+        return sum(count for a, b, count in self._flows() if a == b)
+
+    @property
+    def moved(self) -> int:
+        """Users who were there and get another arm."""
+        return sum(count for a, b, count in self._flows() if a != b and NOT_THERE not in (a, b))
+
+    def biggest(self, most: int = 5) -> list[tuple[str, str, int]]:
+        """The largest moves: from which arm, to which, how many users."""
+        moves = [flow for flow in self._flows() if flow[0] != flow[1] and flow[2]]
+        return sorted(moves, key=lambda flow: (-flow[2], flow[0], flow[1]))[:most]
+
+    def _flows(self) -> list[tuple[str, str, int]]:
+        rows, columns = (*self.before, NOT_THERE), (*self.now, NOT_THERE)
+        return [(a, b, int(self.users[i, j])) for i, a in enumerate(rows) for j, b in enumerate(columns)]
+
+
+def read_previous(folder: Path, id_type: pa.DataType) -> Previous | None:
+    """The decisions in a folder; None where there are none, or of users with another kind of ids.
+
+    Raises InputError for a part that cannot be read.
+    """
+    files = sorted(folder.glob("part-*.parquet")) if folder.is_dir() else []
+    names: dict[str, int] = {}
+    keys, arms = [], []
+    for file in files:
+        try:
+            table = pq.read_table(file, columns=["user_id", "arm"])
+        except (pa.ArrowException, OSError, KeyError) as error:
+            raise InputError(
+                f"the earlier decisions in {file} cannot be read: {str(error).splitlines()[0]}; run "
+                f"`earmark inspect {folder}`"
+            ) from None
+        if table.schema.field("user_id").type != id_type:
+            return None
+        column = table["arm"].combine_chunks()
+        coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        own = np.array([names.setdefault(name, len(names)) for name in coded.dictionary.to_pylist()], dtype=np.int16)
+        arms.append(own[coded.indices.to_numpy(zero_copy_only=False)])
+        keys.append(keys_of(pa.concat_arrays(table["user_id"].chunks)))
+    if not files:
+        return None
+    all_keys = np.concatenate(keys)
+    order = np.argsort(all_keys, kind="stable")
+    return Previous(tuple(names), all_keys[order], np.concatenate(arms)[order])
+
+
+def changes_of(previous: Previous, arms: tuple[str, ...], moves: NDArray[np.int64]) -> Changes:
+    """The changes from the summed moves of all blocks, (B+1, K+1)."""
+    had = np.bincount(previous.arm, minlength=len(previous.arms))
+    gone = np.append(had - moves[:-1].sum(axis=1), 0)
+    return Changes(previous.arms, arms, np.column_stack([moves, gone]))
+
+
+def moves_of(previous: Previous, ids: pa.Array, decision: NDArray[np.int64], arms: int) -> NDArray[np.int64]:
+    """Users of a block by the arm that they had and the one that they get, (B+1, K+1)."""
+    rows = len(previous.arms) + 1
+    pairs = previous.of(ids) * arms + decision
+    return np.bincount(pairs, minlength=rows * arms).reshape(rows, arms)

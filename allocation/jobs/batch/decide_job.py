@@ -1,0 +1,206 @@
+"""The nightly job: a plan and a table of predictions in, a decision for every user out, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from allocation.engine.stream.budget import solve_budget_in_chunks
+from allocation.engine.stream.limits import solve_limits_in_chunks
+from allocation.engine.stream.solved import Solved
+from allocation.engine.stream.terms import Terms
+from allocation.jobs.batch.changes import Changes, changes_of, read_previous
+from allocation.jobs.batch.decide_plan import LOCAL, DecideResult, DecideTask
+from allocation.jobs.batch.manifest import batch_manifest
+from allocation.jobs.batch.parts import of_record
+from allocation.jobs.batch.passes import Cut, LocalPasses, Passes, Record
+from allocation.jobs.batch.staging import output_folder
+from allocation.jobs.batch.target import checked_target
+from allocation.jobs.batch.terms import terms_for
+from allocation.jobs.batch.work import Decide, SumUp, WritePart
+from allocation.jobs.tables.blocks import FiledSource
+from allocation.jobs.tables.duplicates import check_unique_ids
+from allocation.jobs.tables.open import open_responses
+from allocation.jobs.tables.served import Served, read_served
+from uplift.errors import InputError
+from uplift.files import expanded
+
+
+@dataclass
+class Watch:
+    """Hears of the passes: `step(text)` of each thing that begins, `users(what, done, of)` as a pass goes."""
+
+    step: Callable[[str], None] = field(default=lambda _: None)
+    users: Callable[[str, int, int], None] = field(default=lambda *_: None)
+    passes: int = 0
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        if done == 0:
+            self.passes += 1
+        self.users(what, done, of)
+
+
+def run_decide(task: DecideTask, watch: Watch | None = None) -> DecideResult:
+    """Decide for every user of the plan's table, and put the decisions into `task.out` in one step.
+
+    The users are read a few times, block by block: for the frontier, to settle the price (with limits: a pass for
+    each step of the prices), for what is left, and to write. Memory holds a few blocks and the users near the price.
+    A run that was killed goes on after its last whole part; the same plan, inputs and version give the same bytes.
+
+    Raises InputError and ProblemError for a plan that cannot be run; the decisions that were there before are then
+    untouched.
+    """
+    watch, began = watch or Watch(), time.perf_counter()
+    if not task.dry_run:
+        checked_target(task.out)
+    with _opened(task, watch) as (source, inputs):
+        job = _Job(task, source, _served(task, source, watch), inputs, watch)
+        changes = None
+        if task.dry_run:
+            solved, manifest, changes = job.dry()
+        else:
+            with output_folder(task.out, job.run_id, watch.step) as staging:
+                solved, manifest = job.write(str(staging.folder))
+                watch.step(f"publishing {task.out}")
+                staging.publish(manifest)
+        return DecideResult(
+            task=task,
+            run_id=job.run_id,
+            arms=source.arms,
+            solved=solved,
+            manifest=manifest,
+            changes=changes,
+            served=job.spent,
+            passes=watch.passes,
+            seconds=time.perf_counter() - began,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """A task whose inputs are open."""
+
+    task: DecideTask
+    source: FiledSource
+    served: Served | None
+    inputs: dict[str, Any]
+    watch: Watch
+
+    @property
+    def spent(self) -> tuple[int, float]:
+        """How many users are served, and what they cost (money)."""
+        return (0, 0.0) if self.served is None else (len(self.served), float(self.served.total))
+
+    @cached_property
+    def run_id(self) -> str:
+        """The hash of plan, inputs and version: runs of the same id write the same bytes."""
+        further = {} if self.served is None else {"spent": _digest(self.served)}
+        text = json.dumps([version("earmark"), self.task.plan.digest(), self.inputs | further], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def write(self, staging: str) -> tuple[Solved, dict[str, Any]]:
+        """Decide, and write the parts into the staging folder; what was solved, and the manifest."""
+        terms, solved, passes = self._solve()
+        work = WritePart(Decide(solved.rule, self.source.arms), staging, self.run_id)
+        return solved, self._manifest(terms, solved, passes.blocks(work, "writing decisions"))
+
+    def dry(self) -> tuple[Solved, dict[str, Any], Changes | None]:
+        """Everything but writing, and the changes against the decisions that are there."""
+        terms, solved, passes = self._solve()
+        arms = self.source.arms
+        previous = read_previous(expanded(self.task.out), _id_type(self.source))
+        records = passes.blocks(SumUp(Decide(solved.rule, arms), previous), "summing up decisions")
+        changes = None
+        if previous is not None:
+            changes = changes_of(previous, arms, np.sum([record.pop("moves") for record in records], axis=0))
+        return solved, self._manifest(terms, solved, records), changes
+
+    def _solve(self) -> tuple[Terms, Solved, Passes]:
+        self.watch.step("checking that every user stands once")
+        check_unique_ids(self.source)
+        passes = _passes(self.task, self.source, self.served, self.watch)
+        terms = terms_for(self.task.plan, passes, self.source.arms, self.source.n, self.served)
+        if not terms.limits:
+            return terms, solve_budget_in_chunks(passes, terms.budget), passes
+        return terms, solve_limits_in_chunks(passes, terms, self.source.n), passes
+
+    def _manifest(self, terms: Terms, solved: Solved, records: Sequence[Record]) -> dict[str, Any]:
+        users, cost = self.spent
+        further = {"spent": {"users": users, "cost": cost, "sha256": _digest(self.served)}} if self.served else {}
+        return batch_manifest(
+            self.task.plan,
+            solved,
+            [of_record(record) for record in records],
+            run_id=self.run_id,
+            arms=self.source.arms,
+            fingerprint=self.inputs,
+            budget=terms.budget,
+            further=further,
+        )
+
+
+@contextmanager
+def _opened(task: DecideTask, watch: Watch) -> Iterator[tuple[FiledSource, dict[str, Any]]]:
+    """The users and the fingerprint of what they come from; a model's predictions are kept for the run's time."""
+    plan = task.plan
+    if plan.responses is not None:
+        watch.step(f"opening {plan.responses}")
+        source = open_responses(plan.responses, plan.resources, plan.attributes)
+        source.start_fingerprint()
+        yield source, source.fingerprint()
+        return
+    if plan.model is None or plan.features is None:
+        raise InputError("the plan names neither responses nor a model and features; name one of them")
+    from allocation.jobs.predict_job import PredictPlan, run_predict  # models are slow to load
+
+    out = expanded(task.out).resolve()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for left in out.parent.glob(f".{out.name}.predicted-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.predicted-", dir=out.parent) as folder:
+        wanted = PredictPlan(
+            plan.model, plan.features, plan.resources, plan.attributes, task.trusted, part_rows=plan.part_rows
+        )
+        run_predict(wanted, Path(folder) / "responses", watch.step)
+        manifest = json.loads((Path(folder) / "responses" / "manifest.json").read_text(encoding="utf-8"))
+        yield open_responses(Path(folder) / "responses", plan.resources, plan.attributes), manifest["input"]
+
+
+def _served(task: DecideTask, source: FiledSource, watch: Watch) -> Served | None:
+    if task.spent is None:
+        return None
+    watch.step(f"reading {task.spent}")
+    return read_served(task.spent, _id_type(source), source.arms)
+
+
+def _id_type(source: FiledSource) -> pa.DataType:
+    return source.block(0, 1).user_id.type
+
+
+def _digest(served: Served) -> str:
+    digest = hashlib.sha256("\0".join(map(str, served.user_id.to_pylist())).encode())
+    for array in (served.arm, served.cost, served.value, *served.resources.values()):
+        digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _passes(task: DecideTask, source: FiledSource, served: Served | None, watch: Watch) -> Passes:
+    cut = Cut(task.plan.limits, task.plan.part_rows, served)
+    if task.engine == LOCAL:
+        return LocalPasses(source, cut, watch)
+    from allocation.jobs.spark import SparkPasses  # pyspark is an extra
+
+    return SparkPasses.start(source, cut, watch, task.master, task.partitions)

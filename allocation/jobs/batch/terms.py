@@ -1,0 +1,108 @@
+"""A plan's limits in numbers: shares taken of the users that there are, and what was spent already taken off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from allocation.engine.limit import Limit, ProblemError
+from allocation.engine.money import amount_text, exact_sum, float_above, float_below
+from allocation.engine.stream.chunks import Arrays, Chunk
+from allocation.engine.stream.terms import Terms, terms_of
+from allocation.jobs.batch.passes import Passes
+from allocation.jobs.plan import Plan, PlanLimit
+from allocation.jobs.tables.served import Served
+from allocation.jobs.where import mask_of
+from uplift.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class CountMasks:
+    """How many users of a chunk each limit is about, (m,)."""
+
+    def __call__(self, chunk: Chunk) -> Arrays:
+        return {"users": np.array([len(chunk) if mask is None else int(mask.sum()) for mask in chunk.masks])}
+
+
+def terms_for(plan: Plan, passes: Passes, arms: tuple[str, ...], n: int, served: Served | None = None) -> Terms:
+    """The budget and the limits that are left for the users of `passes`.
+
+    Shares of users are of all users whom a limit is about, served or not; what the served used is taken off caps and
+    floors, their money off the budget. A pass counts users only where a share asks for it.
+
+    Raises ProblemError and InputError for limits that nobody can keep: unknown arms, more spent than the budget
+    allows, a cap that is used up beyond its amount, and nobody whom a limit is about.
+    """
+    about = _about(plan, passes, n, served)
+    used = [_used(limit, served, arms) if served is not None else Fraction(0) for limit in plan.limits]
+    limits = [_limit(limit, users, plan.budget, u) for limit, users, u in zip(plan.limits, about, used, strict=True)]
+    return terms_of(_budget(plan.budget, served), limits, arms, plan.resources)
+
+
+def _about(plan: Plan, passes: Passes, n: int, served: Served | None) -> list[int]:
+    """How many users each limit is about; the pass is made where that is not known without it."""
+    if not any(limit.where for limit in plan.limits):
+        return [n] * len(plan.limits)
+    parts = passes.each(CountMasks(), "counting whom limits are about")
+    found = np.sum([part["users"] for part in parts], axis=0).tolist()
+    for limit, users in zip(plan.limits, found, strict=True):
+        if users == 0 and served is None:
+            asked = ", ".join(f"{name} = {list(values)}" for name, values in limit.where.items())
+            raise InputError(
+                f"limit {limit.name!r} is about nobody: no user has {asked}; mend its where, or leave the limit out"
+            )
+    if served is None:
+        return [int(users) for users in found]
+    gone = [_inside(limit, served) for limit in plan.limits]
+    return [
+        int(users + inside.sum()) if limit.where else n
+        for limit, users, inside in zip(plan.limits, found, gone, strict=True)
+    ]
+
+
+def _limit(limit: PlanLimit, users: int, budget: float | None, used: Fraction) -> Limit:
+    low, high = limit.amounts(users, budget)
+    if used:
+        low = None if low is None else float_above(Fraction(low) - used)
+        if high is not None and Fraction(high) < used and limit.measure in ("users", "cost"):
+            raise ProblemError(
+                f"limit {limit.name!r} allows at most {amount_text(high)}, and the served users have already used "
+                f"{amount_text(float_above(used))}; raise its max"
+            )
+        high = None if high is None else float_below(Fraction(high) - used)
+    return Limit(limit.name, limit.measure, low, high, None, limit.arms)
+
+
+def _budget(budget: float | None, served: Served | None) -> float | None:
+    if budget is None or served is None:
+        return budget
+    left = Fraction(budget) - served.total
+    if left < 0:
+        raise ProblemError(
+            f"the budget is {amount_text(budget)}, and by {served.path} {amount_text(float_above(served.total))} is "
+            "spent already; raise the budget, or end the campaign"
+        )
+    return float_below(left)
+
+
+def _inside(limit: PlanLimit, served: Served) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    mask = mask_of(limit.where, served.attributes, len(served), f"limit {limit.name!r}, of {served.path},")
+    return np.ones(len(served), dtype=np.bool_) if mask is None else mask
+
+
+def _used(limit: PlanLimit, served: Served, arms: tuple[str, ...]) -> Fraction:
+    """What the served users have used of a limit, exactly."""
+    counts = [arms.index(arm) for arm in limit.arms if arm in arms] if limit.arms is not None else range(1, len(arms))
+    rows = _inside(limit, served) & np.isin(served.arm, np.array(list(counts), dtype=np.int64))
+    if limit.measure == "users":
+        return Fraction(int(rows.sum()))
+    amounts = {"cost": served.cost, "value": served.value}.get(limit.measure, served.resources.get(limit.measure))
+    if amounts is None:
+        column = "value" if limit.measure == "value" else f"resource.{limit.measure}"
+        raise InputError(
+            f"limit {limit.name!r} measures {limit.measure}, and {served.path} has no column {column}; add what each "
+            "served user used"
+        )
+    return exact_sum(amounts[rows])
