@@ -32,13 +32,13 @@ SETTINGS: dict[str, Any] = {
     "store_schema": False,
 }
 MENDS = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some space of the quota",
-    errno.EFBIG: "raise the limit on the size of files, or lower part_rows",
-    errno.EROFS: "have the file system writable",
-    errno.EACCES: "see to it that the folder may be written to",
-    errno.EPERM: "see to it that the folder may be written to",
-    errno.EIO: "check the disk",
+    errno.ENOSPC: "Free some space",
+    errno.EDQUOT: "Free some space of the quota",
+    errno.EFBIG: "Raise the limit on the size of files, or lower part_rows",
+    errno.EROFS: "Have the file system writable",
+    errno.EACCES: "See to it that the folder may be written to",
+    errno.EPERM: "See to it that the folder may be written to",
+    errno.EIO: "Check the disk",
 }
 
 
@@ -105,11 +105,15 @@ def write_whole(path: Path, content: bytes | pa.Buffer) -> None:
 
 def refused(what: str, error: OSError) -> InputError:
     """The message for a file system that refuses: what, why, what is kept, what to do."""
-    mend = MENDS.get(error.errno or 0, "mend that")
     return InputError(
-        f"{what}: {reason(error)}; the decisions that were published before are untouched. {mend.capitalize()} and "
-        "run again: it goes on after the last whole part"
+        f"{what}: {reason(error)}; the decisions that were published before are untouched. "
+        f"{mend(error)} and run again: it goes on after the last whole part"
     )
+
+
+def mend(error: OSError) -> str:
+    """What to do where the file system refuses."""
+    return MENDS.get(error.errno or 0, "Mend that")
 
 
 def _content(table: pa.Table, run_id: str) -> pa.Buffer:

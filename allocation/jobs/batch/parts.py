@@ -104,36 +104,40 @@ def summary_of(table: pa.Table, arms: Sequence[str], file: str, size: int, sha25
 
 
 def arm_users(arm: pa.ChunkedArray, arms: Sequence[str]) -> tuple[int, ...]:
-    """Users of each arm of `arms` (K+1,); raises InputError for an arm that is none of them, and for a null."""
-    users = np.zeros(len(arms), dtype=np.int64)
-    known = pa.array(list(arms), type=pa.string())
+    """Users of each arm of `arms` (K+1,); raises InputError as `arm_codes`."""
+    return tuple(np.bincount(arm_codes(arm, arms), minlength=len(arms)).tolist())
+
+
+def arm_codes(arm: pa.ChunkedArray, arms: Sequence[str]) -> NDArray[np.int32]:
+    """Each user's arm as a place in `arms`, (r,); raises InputError for an arm that is none of them, and a null."""
+    codes = [np.empty(0, dtype=np.int32)]
     for chunk in arm.chunks:
-        if pa.types.is_dictionary(chunk.type):
-            values, codes = chunk.dictionary, chunk.indices
-        else:
-            encoded = chunk.dictionary_encode()
-            values, codes = encoded.dictionary, encoded.indices
-        if codes.null_count or values.null_count:
+        encoded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
+        names, cells = encoded.dictionary, encoded.indices
+        if cells.null_count:
             raise InputError("column 'arm' has empty cells")
-        counts = np.bincount(codes.to_numpy(), minlength=len(values))
-        places = pc.index_in(values, value_set=known)
-        for place, value, count in zip(places.to_pylist(), values.to_pylist(), counts.tolist(), strict=True):
-            if place is None and count:
-                raise InputError(f"column 'arm' holds {str(value)[:80]!r}, which is no arm of the run")
-            if place is not None:
-                users[place] += count
-    return tuple(users.tolist())
+        found = pc.index_in(names, value_set=pa.array(list(arms), type=pa.string()))
+        places = found.fill_null(-1).to_numpy().astype(np.int32)
+        own = places[cells.to_numpy()]
+        if len(own) and own.min() < 0:
+            unknown = names[int(cells[int(own.argmin())].as_py())].as_py()
+            raise InputError(f"column 'arm' holds {str(unknown)[:80]!r}, which is no arm of the run")
+        codes.append(own)
+    return np.concatenate(codes)
 
 
 def column_sum(table: pa.Table, name: str) -> Fraction:
     """The exact sum of a column of doubles; raises InputError for an empty cell and what is no finite number."""
-    total = Fraction(0)
-    for chunk in table.column(name).chunks:
-        amounts = chunk.to_numpy(zero_copy_only=False)
-        if chunk.null_count or not np.isfinite(amounts).all():
-            raise InputError(f"column {name!r} has cells that are no finite numbers")
-        total += exact_sum(amounts)
-    return total
+    return exact_sum(finite_column(table, name))
+
+
+def finite_column(table: pa.Table, name: str) -> NDArray[np.float64]:
+    """A column of doubles, (r,); raises InputError for an empty cell and what is no finite number."""
+    column = table.column(name)
+    amounts: NDArray[np.float64] = column.to_numpy()
+    if column.null_count or not np.isfinite(amounts).all():
+        raise InputError(f"column {name!r} has cells that are no finite numbers")
+    return amounts
 
 
 def of_record(record: dict[str, Any]) -> PartSummary:

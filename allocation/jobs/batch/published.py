@@ -34,7 +34,7 @@ class PartEntry(_Entry):
     """One part: name in the folder, users, size and checksum."""
 
     file: str
-    rows: Annotated[int, Field(ge=1, le=1 << 53)]
+    rows: COUNT
     bytes: COUNT
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 

@@ -13,13 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from allocation.jobs import manifest as entries
 from allocation.jobs.batch.exchange import recover, switch
 from allocation.jobs.batch.lock import locked
-from allocation.jobs.batch.part_file import read_whole_part, refused, write_part, write_whole
-from allocation.jobs.batch.parts import PartSummary
+from allocation.jobs.batch.part_file import refused, write_whole
 from allocation.jobs.batch.target import COMMAND, checked_target
 from allocation.jobs.folder import flush, writer_of
 from allocation.jobs.summary import MANIFEST
@@ -33,20 +30,15 @@ PART = re.compile(r"part-[0-9]{5}\.parquet")
 
 @dataclass(frozen=True)
 class Staging:
-    """The staging folder of a run. out : the folder of the decisions. folder : where the parts gather. run_id."""
+    """The staging folder of a run: `part_file.write_part` and `read_whole_part` fill it, `publish` has it be `out`.
+
+    out : the folder of the decisions. folder : where the parts gather. run_id : whose parts they are.
+    """
 
     out: Path
     folder: Path
     run_id: str
     progress: Callable[[str], None]
-
-    def part(self, k: int, rows: int, arms: Sequence[str], user_id: pa.DataType | None = None) -> PartSummary | None:
-        """Part k's summary where a killed run has left it whole, None where it is still to be written."""
-        return read_whole_part(self.folder, k, self.run_id, rows, arms, user_id)
-
-    def write_part(self, k: int, table: pa.Table) -> PartSummary:
-        """Write part k; see `part_file.write_part`."""
-        return write_part(self.folder, k, self.run_id, table)
 
     def publish(self, manifest: dict[str, Any]) -> None:
         """Write the manifest, last, and put the folder in the place of `out`, in one step.

@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from allocation.jobs.batch import exchange, staging
+from allocation.jobs.batch.part_file import read_whole_part, write_part
 from allocation.jobs.batch.parts import decisions_table, summary_of
 from allocation.jobs.batch.staging import output_folder
-from allocation.jobs.batch.writer import Writer
 
 ARMS = ("none", "mail", "coupon")
 ONE, TWO = "1" * 64, "2" * 64  # run ids
@@ -39,17 +39,15 @@ def table(run_id: str, k: int, rows: int = ROWS) -> pa.Table:
 def write_run(out: Path | str, run_id: str, parts: int = PARTS, progress: Callable[[str], None] = str) -> list[int]:
     """Write a run, every part that is missing; returns the parts that were written."""
     written = []
-    with output_folder(out, run_id, progress) as opened, Writer(opened) as writer:
+    with output_folder(out, run_id, progress) as opened:
+        there = []
         for k in range(parts):
-            part = opened.part(k, ROWS, ARMS)
-            if part is not None:
-                writer.keep(part)
-            else:
-                writer.put(k, table(run_id, k))
+            part = read_whole_part(opened.folder, k, run_id, ROWS, ARMS)
+            if part is None:
+                part = write_part(opened.folder, k, run_id, table(run_id, k))
                 written.append(k)
-        writer.finish()
-        manifest = {"earmark": "0", "command": "decide", "run": run_id, "parts": [p.entry() for p in writer.written]}
-        opened.publish(manifest)
+            there.append(part.entry())
+        opened.publish({"earmark": "0", "command": "decide", "run": run_id, "parts": there})
     return written
 
 
