@@ -19,6 +19,7 @@ from allocation.engine.stream.look import EVERYWHERE, Keep, Look, Looked, Pool, 
 from allocation.engine.stream.movers import Movers, may_move
 from allocation.engine.stream.rule import PriceRule
 from allocation.engine.stream.solved import Solved, solved
+from allocation.engine.tables import Tables
 
 DIGITS = 9  # 512 bins for each doubling of the return
 KNOTS = 8_000
@@ -56,7 +57,7 @@ def solve_budget_in_chunks(chunks: Chunks, budget: float | None) -> Solved:
             break
     edge = edge_of(pool.users, opened, low)
     rule = PriceRule(low, high, first, edge.price, pool.place, edge.own)
-    rule, value, cost = _filled(chunks, rule, edge, low)
+    rule, value, cost = _filled(chunks, rule, edge, pool, parts)
     control = register_total(sums[2]) + exact_sum(pool.users.value[:, 0].astype(np.float64))
     n = sum(int(part["users"][0]) for part in parts)
     frontier = Frontier(heap, n, KNOTS)
@@ -135,27 +136,57 @@ def _chunk_where(look: Looked, limit: float) -> tuple[int, int]:
     return look.of_chunk[-1][1:]
 
 
-def _filled(chunks: Chunks, rule: PriceRule, edge: Edge, low: float) -> tuple[PriceRule, Fraction, Fraction]:
-    """The rule once single dearer arms below the price have used what is left; exact value and cost."""
-    if not (low > 0 and edge.left > 0):
+def _filled(
+    chunks: Chunks, rule: PriceRule, edge: Edge, pool: Pool, parts: list[Arrays]
+) -> tuple[PriceRule, Fraction, Fraction]:
+    """The rule once single dearer arms below the price have used what is left; exact value and cost.
+
+    Who may move is known already where not more is left than the chunks' spare users reach; else it takes a pass.
+    """
+    if not (rule.low > 0 and edge.left > 0):
         return rule, edge.value, edge.cost
     money = float_above(edge.left)
-    parts = chunks.each(Movers(rule, money), "spending what is left")
-    pool = pooled(parts, chunks.arms)
-    before = np.concatenate([part["arm"] for part in parts]) if parts else np.empty(0, dtype=np.int64)
-    some = np.flatnonzero(may_move(pool.users, before, money))
-    users, before = pool.users.of(some), before[some]
+    if money < min(float(part["reach"][0]) for part in parts):
+        movers, before = _both(pool, edge.own, pooled(parts, chunks.arms, "spare "), _arms(parts, "spare arm"))
+    else:
+        parts = chunks.each(Movers(rule, money), "spending what is left")
+        movers, before = pooled(parts, chunks.arms), _arms(parts, "arm")
+    some = np.flatnonzero(may_move(movers.users, before, money))
+    users, before = movers.users.of(some), before[some]
     rows = np.arange(len(some))
     after, left = fill_up(users, rows, before, edge.left, floor=0.0)
     moved = np.flatnonzero(after != before)
     value = edge.value + more_of(users.value, rows, before, after)
-    place, arm = _joined(rule, Pool(pool.place[some[moved]], users), after[moved])
+    place, arm = _joined(rule, movers.place[some[moved]], after[moved])
     return PriceRule(rule.low, rule.high, rule.first, rule.price, place, arm), value, edge.cost + edge.left - left
 
 
-def _joined(rule: PriceRule, moved: Pool, arm: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _arms(parts: list[Arrays], name: str) -> NDArray[np.int64]:
+    return np.concatenate([part[name] for part in parts])
+
+
+def _both(
+    one: Pool, arm: NDArray[np.int64], other: Pool, other_arm: NDArray[np.int64]
+) -> tuple[Pool, NDArray[np.int64]]:
+    """Two sets of users, nobody in both, as one in order of place, and their arms."""
+    place = np.concatenate([one.place, other.place])
+    order = np.argsort(place)
+    value, cost = (np.concatenate([getattr(p.users, name) for p in (one, other)]) for name in ("value", "cost"))
+    eligible = None
+    if one.users.eligible is not None or other.users.eligible is not None:
+        masks = (
+            np.ones(p.users.value.shape, np.bool_) if p.users.eligible is None else p.users.eligible
+            for p in (one, other)
+        )
+        eligible = np.concatenate([*masks])
+    return Pool(place[order], Tables(value, cost, eligible).of(order)), np.concatenate([arm, other_arm])[order]
+
+
+def _joined(
+    rule: PriceRule, moved: NDArray[np.int64], arm: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The users decided one by one with those who have moved since, who come last and so are the ones that count."""
-    place = np.concatenate([rule.place, moved.place])
+    place = np.concatenate([rule.place, moved])
     arms = np.concatenate([rule.arm, arm])
     found, at = np.unique(place[::-1], return_index=True)
     return found, arms[::-1][at]

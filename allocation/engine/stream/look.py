@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
+from allocation.engine import threads
 from allocation.engine.bracket import settle_users, steps_of
 from allocation.engine.kernels import TOP
 from allocation.engine.money import register_of, register_total
@@ -16,6 +19,7 @@ from allocation.engine.stream.rule import last_arms
 from allocation.engine.tables import Table, Tables
 
 BINS = 16  # binary digits of a bin's number
+SPARE = 1024  # users of a chunk who come home at once in case a little money is left
 EVERYWHERE = 1 << 62  # a place beyond all
 
 
@@ -56,7 +60,8 @@ class Keep:
 
     Open are those whose arm differs between the prices and whose place is in [first, last). Of the others those
     before `first` take every step of at least `low`, those from `last` on only steps above `high`. `sums` (3, words)
-    are registers of value, cost and control value of all who are not open.
+    are registers of value, cost and control value of all who are not open. `spare` are rows of those of them to whom
+    a more valuable arm costs least extra, with their arms, SPARE at most; `reach` is what it costs the next one.
     """
 
     low: float
@@ -72,9 +77,16 @@ class Keep:
         rows, sums = settled.rows[~open_], settled.sums
         if len(rows):
             own = last_arms(steps_of(users, rows, self.low, self.high), place[~open_] < self.first)
+            settled.decision[rows] = own
             for k, (table, arm) in enumerate(((users.value, own), (users.cost, own), (users.value, 0 * own))):
                 sums[k] += register_of(_chosen(table, rows, arm))
-        return {"sums": sums, "users": np.array([len(chunk)])} | packed(users.of(settled.rows[open_]), place[open_])
+        extra = least_extra(users, settled.decision)
+        extra[settled.rows[open_]] = np.inf
+        spare, reach = _smallest(extra, SPARE)
+        found = {"sums": sums, "users": np.array([len(chunk)]), "reach": np.array([reach])}
+        at_home = {f"spare {name}": part for name, part in packed(users.of(spare), chunk.places(spare)).items()}
+        found |= at_home | {"spare arm": settled.decision[spare]}
+        return found | packed(users.of(settled.rows[open_]), place[open_])
 
 
 def packed(users: Tables, place: NDArray[np.int64]) -> Arrays:
@@ -91,11 +103,14 @@ class Pool:
     users: Tables
 
 
-def pooled(parts: list[Arrays], arms: int) -> Pool:
-    """The users of all chunks, in order."""
+def pooled(parts: list[Arrays], arms: int, prefix: str = "") -> Pool:
+    """The users of all chunks, in order; `prefix` is that of the names of their arrays."""
     if not parts:
         none = np.empty((0, arms))
         return Pool(np.empty(0, dtype=np.int64), Tables(none, none, None))
+    parts = [
+        {name.removeprefix(prefix): rows for name, rows in part.items() if name.startswith(prefix)} for part in parts
+    ]
     joined = {name: np.concatenate([part[name] for part in parts]) for name in ("place", "value", "cost")}
     eligible = [part.get("eligible", np.ones(part["value"].shape, dtype=np.bool_)) for part in parts]
     some = any("eligible" in part for part in parts)
@@ -136,6 +151,42 @@ def looked(parts: list[Arrays], low: float, high: float) -> Looked:
         np.sum([part["steps"] for part in parts], axis=0),
         of_chunk,
     )
+
+
+def least_extra(users: Tables, decision: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What the cheapest more valuable arm costs each user extra, (n,), money; infinite where there is none."""
+    extra = np.empty(len(decision))
+
+    def piece(at: tuple[int, int]) -> None:
+        """Those of one piece of the users."""
+        part = slice(*at)
+        eligible = None if users.eligible is None else users.eligible[part]
+        _least_extra(users.value[part], users.cost[part], eligible, decision[part], extra[part])
+
+    threads.run(piece, threads.pieces(len(decision)))
+    return extra
+
+
+def _smallest(extra: NDArray[np.float64], most: int) -> tuple[NDArray[np.int64], float]:
+    """The users, rising, with the smallest finite amounts, `most` at most, and the smallest amount left out."""
+    if len(extra) <= most:
+        return np.flatnonzero(extra < np.inf), np.inf
+    reach = float(np.partition(extra, most)[most])
+    return np.flatnonzero(extra < reach), reach
+
+
+@njit(nogil=True, cache=True)
+def _least_extra(value: Any, cost: Any, eligible: Any, decision: Any, extra: Any) -> None:
+    for i in range(len(decision)):
+        own_cost, own_value = np.float64(cost[i, decision[i]]), value[i, decision[i]]
+        least = np.inf
+        for j in range(value.shape[1]):
+            more = np.float64(cost[i, j]) - own_cost
+            better = (more > 0) & (value[i, j] > own_value) & (more < least)
+            if eligible is not None:
+                better &= eligible[i, j]
+            least = more if better else least
+        extra[i] = least
 
 
 def shift(low: float, high: float) -> int:

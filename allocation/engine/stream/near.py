@@ -79,8 +79,8 @@ class Quota:
 class Settle:
     """The nearest users of a chunk, and exact sums of all others.
 
-    `used` (m, words), `worth`, `spent`, `control` are registers of what the others use of each row, are worth, cost, and
-    would be worth on control.
+    `used` (m, words), `worth`, `spent`, `control` are registers of what the others use of each row, are worth, cost,
+    and would be worth on control.
     """
 
     choice: Choice
