@@ -1,0 +1,103 @@
+"""Problems in chunks for the tests: decisions put together, chunks in any order of work, users left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from allocation import Problem
+from allocation.engine.stream.chunks import Arrays, Chunk, HeldChunks, Work, merged
+from allocation.engine.stream.solved import Solved
+from allocation.engine.stream.terms import Terms
+
+
+def decided(solved: Solved, chunks: Any) -> np.ndarray:
+    """The arms of all users of the chunks, in order."""
+    arms = [solved.rule.decide(chunk) for chunk in chunks]
+    return np.concatenate([np.empty(0, dtype=np.int64), *arms])
+
+
+def margins_in_chunks(solved: Solved, chunks: Any) -> np.ndarray:
+    """The margins of all users of the chunks, in order."""
+    found = [solved.rule.margins(chunk, solved.rule.decide(chunk)) for chunk in chunks]
+    return np.concatenate([np.empty(0), *found])
+
+
+def terms_of_problem(problem: Problem) -> Terms:
+    """The problem's budget and limits, their users left to the chunks' masks."""
+    limits = tuple(replace(limit, users=None) for limit in problem.limits)
+    return Terms(problem.budget, limits, int(problem.value.shape[1]), tuple(problem.resources))
+
+
+@dataclass(frozen=True, eq=False)
+class ShuffledChunks:
+    """The same chunks, each pass worked on in another random order; what comes back is in order all the same."""
+
+    chunks: HeldChunks
+    rng: np.random.Generator
+
+    @property
+    def arms(self) -> int:
+        """K+1."""
+        return self.chunks.arms
+
+    def each(self, work: Work, what: str = "") -> list[Arrays]:
+        """See `Chunks`."""
+        parts = list(self.chunks)
+        found = {k: work(parts[k]) for k in self.rng.permutation(len(parts)).tolist()}
+        return [found[k] for k in range(len(parts))]
+
+    def tree(self, work: Work, merge: Callable[[Arrays, Arrays], Arrays], what: str = "") -> Arrays | None:
+        """See `Chunks`."""
+        return merged(self.each(work, what), merge)
+
+
+@dataclass(frozen=True, eq=False)
+class SomeChunks:
+    """The chunks of a problem without the users where `there` (n,) is false, who keep their places: as served."""
+
+    problem: Problem
+    size: int
+    there: np.ndarray
+
+    @property
+    def arms(self) -> int:
+        """K+1."""
+        return int(self.problem.value.shape[1])
+
+    def __iter__(self) -> Any:
+        for chunk in HeldChunks(self.problem, self.size):
+            rows = np.flatnonzero(self.there[chunk.first : chunk.first + len(chunk)])
+            yield Chunk(
+                chunk.first,
+                chunk.value[rows],
+                chunk.cost[rows],
+                None if chunk.eligible is None else chunk.eligible[rows],
+                {name: table[rows] for name, table in chunk.resources.items()},
+                tuple(None if mask is None else mask[rows] for mask in chunk.masks),
+                chunk.first + rows,
+            )
+
+    def each(self, work: Work, what: str = "") -> list[Arrays]:
+        """See `Chunks`."""
+        return [work(chunk) for chunk in self]
+
+    def tree(self, work: Work, merge: Callable[[Arrays, Arrays], Arrays], what: str = "") -> Arrays | None:
+        """See `Chunks`."""
+        return merged(self.each(work, what), merge)
+
+
+def without(problem: Problem, there: np.ndarray) -> Problem:
+    """The problem of those users alone."""
+    limits = [replace(limit, users=None if limit.users is None else limit.users[there]) for limit in problem.limits]
+    return Problem(
+        problem.value[there],
+        problem.cost[there],
+        problem.budget,
+        None if problem.eligible is None else problem.eligible[there],
+        limits,
+        {name: table[there] for name, table in problem.resources.items()},
+    )
