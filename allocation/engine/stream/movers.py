@@ -45,8 +45,7 @@ def may_move(users: Tables, arm: NDArray[np.int64], money: float) -> NDArray[np.
     m = _moves(*users, arm, money, user, slope, extra)
     user, slope, extra = user[:m], slope[:m], extra[:m]
     order = np.lexsort((extra, user, -slope))
-    rank = np.empty(m, dtype=np.int64)
-    rank[np.argsort(extra, kind="stable")] = np.arange(m)
+    rank = np.searchsorted(np.sort(extra), extra, side="right") - 1  # equal costs share the last of their ranks
     kept = np.zeros(n, dtype=np.bool_)
     _sweep(order, user, extra, rank, money * SLACK, kept)
     return kept
