@@ -9,10 +9,13 @@ from typing import Annotated
 import typer
 
 from allocation.cli.app_command import show_app
+from allocation.cli.decide_command import decide
 from allocation.cli.demo_command import demo
 from allocation.cli.evaluate_command import evaluate
 from allocation.cli.fit_command import fit
+from allocation.cli.predict_command import predict
 from allocation.cli.recommend_command import recommend
+from allocation.cli.simulate_command import simulate
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,10 +24,14 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(demo)
-app.command()(fit)
-app.command()(evaluate)
-app.command("app")(show_app)
+# In the order in which they are used, each with a line that fits 80 columns.
+app.command(short_help="The whole job on a randomised log, verified, with a report.")(demo)
+app.command(short_help="A made-up log or table, whose truth is known, to try the rest on.")(simulate)
+app.command(short_help="Fit a policy on a log.")(fit)
+app.command(short_help="What policies are worth on held-out users, and how sure.")(evaluate)
+app.command(short_help="Value and cost of every arm for every user, from a policy.")(predict)
+app.command(short_help="Decide for every user, within the budget and limits of a plan.")(decide)
+app.command("app", short_help="Show a demo's run as a page in the browser.")(show_app)
 app.add_typer(recommend, name="recommend")
 
 

@@ -20,14 +20,22 @@ def one_message() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        from allocation.engine.problem import ProblemError
-        from uplift.errors import InputError
+        message = message_of(error)
+        if message is None:
+            raise
+        fail(message)
 
-        if isinstance(error, (InputError, ProblemError)):
-            fail(str(error))
-        if isinstance(error, OSError):
-            fail(f"{error.filename or 'a file'}: {error.strerror or error}")
-        raise
+
+def message_of(error: BaseException) -> str | None:
+    """What is wrong with the input; None where it is not the input that is wrong."""
+    from allocation.engine.problem import ProblemError
+    from uplift.errors import InputError
+
+    if isinstance(error, (InputError, ProblemError)):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'}: {error.strerror or error}"
+    return None
 
 
 def fail(message: str) -> None:
@@ -118,17 +126,19 @@ class Progress:
 
     def step(self, text: str) -> None:
         """Close the running step and open the next."""
-        self._close()
+        self.close()
         typer.echo(f"{text} ... ", err=True, nl=False)
         self.began, self.running = time.perf_counter(), True
 
     def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
         if failure is None:
-            self._close()
+            self.close()
             typer.echo(f"done in {time.perf_counter() - self.started:.1f} s", err=True)
         elif self.running:
             typer.echo("", err=True)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Say what the running step took, if one runs."""
         if self.running:
             typer.echo(f"{time.perf_counter() - self.began:.1f} s", err=True)
+            self.running = False

@@ -25,6 +25,7 @@ from allocation.engine.stream.terms import Terms
 from allocation.jobs.batch.changes import Changes, changes_of, read_previous
 from allocation.jobs.batch.decide_plan import LOCAL, DecideResult, DecideTask
 from allocation.jobs.batch.manifest import batch_manifest
+from allocation.jobs.batch.names import check_names
 from allocation.jobs.batch.parts import of_record
 from allocation.jobs.batch.passes import Cut, LocalPasses, Passes, Record
 from allocation.jobs.batch.staging import output_folder
@@ -41,10 +42,11 @@ from uplift.files import expanded
 
 @dataclass
 class Watch:
-    """Hears of the passes: `step(text)` of each thing that begins, `users(what, done, of)` as a pass goes."""
+    """Hears of a run: `step(text)` of what begins, `users(what, done, of)` as a pass goes, `run(id)` once."""
 
     step: Callable[[str], None] = field(default=lambda _: None)
     users: Callable[[str, int, int], None] = field(default=lambda *_: None)
+    run: Callable[[str], None] = field(default=lambda _: None)
     passes: int = 0
 
     def __call__(self, what: str, done: int, of: int) -> None:
@@ -66,8 +68,10 @@ def run_decide(task: DecideTask, watch: Watch | None = None) -> DecideResult:
     watch, began = watch or Watch(), time.perf_counter()
     if not task.dry_run:
         checked_target(task.out)
+    check_names(task.plan)
     with _opened(task, watch) as (source, inputs):
         job = _Job(task, source, _served(task, source, watch), inputs, watch)
+        watch.run(job.run_id)
         changes = None
         if task.dry_run:
             solved, manifest, changes = job.dry()
@@ -113,29 +117,32 @@ class _Job:
 
     def write(self, staging: str) -> tuple[Solved, dict[str, Any]]:
         """Decide, and write the parts into the staging folder; what was solved, and the manifest."""
-        terms, solved, passes = self._solve()
-        work = WritePart(Decide(solved.rule, self.source.arms), staging, self.run_id)
-        return solved, self._manifest(terms, solved, passes.blocks(work, "writing decisions"))
+        with self._solved() as (terms, solved, passes):
+            work = WritePart(Decide(solved.rule, self.source.arms), staging, self.run_id)
+            return solved, self._manifest(terms, solved, passes.blocks(work, "writing decisions"))
 
     def dry(self) -> tuple[Solved, dict[str, Any], Changes | None]:
         """Everything but writing, and the changes against the decisions that are there."""
-        terms, solved, passes = self._solve()
         arms = self.source.arms
-        previous = read_previous(expanded(self.task.out), _id_type(self.source))
-        records = passes.blocks(SumUp(Decide(solved.rule, arms), previous), "summing up decisions")
+        with self._solved() as (terms, solved, passes):
+            previous = read_previous(expanded(self.task.out), _id_type(self.source))
+            records = passes.blocks(SumUp(Decide(solved.rule, arms), previous), "summing up decisions")
         changes = None
         if previous is not None:
             changes = changes_of(previous, arms, np.sum([record.pop("moves") for record in records], axis=0))
         return solved, self._manifest(terms, solved, records), changes
 
-    def _solve(self) -> tuple[Terms, Solved, Passes]:
-        self.watch.step("checking that every user stands once")
-        check_unique_ids(self.source)
-        passes = _passes(self.task, self.source, self.served, self.watch)
-        terms = terms_for(self.task.plan, passes, self.source.arms, self.source.n, self.served)
-        if not terms.limits:
-            return terms, solve_budget_in_chunks(passes, terms.budget), passes
-        return terms, solve_limits_in_chunks(passes, terms, self.source.n), passes
+    @contextmanager
+    def _solved(self) -> Iterator[tuple[Terms, Solved, Passes]]:
+        """The plan's terms, what was solved, and the passes for as long as they are needed."""
+        with _passes(self.task, self.source, self.served, self.watch) as passes:
+            self.watch.step("checking that every user stands once")
+            check_unique_ids(self.source)
+            terms = terms_for(self.task.plan, passes, self.source.arms, self.source.n, self.served)
+            if terms.limits:
+                yield terms, solve_limits_in_chunks(passes, terms, self.source.n), passes
+            else:
+                yield terms, solve_budget_in_chunks(passes, terms.budget), passes
 
     def _manifest(self, terms: Terms, solved: Solved, records: Sequence[Record]) -> dict[str, Any]:
         users, cost = self.spent
@@ -197,10 +204,14 @@ def _digest(served: Served) -> str:
     return digest.hexdigest()
 
 
-def _passes(task: DecideTask, source: FiledSource, served: Served | None, watch: Watch) -> Passes:
+@contextmanager
+def _passes(task: DecideTask, source: FiledSource, served: Served | None, watch: Watch) -> Iterator[Passes]:
     cut = Cut(task.plan.limits, task.plan.part_rows, served)
     if task.engine == LOCAL:
-        return LocalPasses(source, cut, watch)
+        yield LocalPasses(source, cut, watch)
+        return
     from allocation.jobs.spark import SparkPasses  # pyspark is an extra
 
-    return SparkPasses.start(source, cut, watch, task.master, task.partitions)
+    watch.step("starting Spark")
+    with SparkPasses.start(source, cut, watch, task.master, task.partitions) as passes:
+        yield passes

@@ -9,6 +9,7 @@ from typing import Any
 from allocation.engine.stream.solved import Solved
 from allocation.jobs.batch.changes import Changes
 from allocation.jobs.plan import Plan
+from uplift.errors import InputError, nearest
 
 LOCAL, SPARK = "local", "spark"
 ENGINES = (LOCAL, SPARK)
@@ -32,6 +33,29 @@ class DecideTask:
     master: str | None = None
     partitions: int | None = None
     trusted: tuple[str, ...] = ()
+
+
+def decide_task(
+    plan: Plan,
+    out: Path,
+    *,
+    spent: str | None = None,
+    dry_run: bool = False,
+    engine: str = LOCAL,
+    master: str | None = None,
+    partitions: int | None = None,
+) -> DecideTask:
+    """The task, its arguments held against one another.
+
+    Raises InputError for an engine that is not known, and for arguments of Spark beside the local engine.
+    """
+    if engine not in ENGINES:
+        raise InputError(f"engine {engine!r} is not known.{nearest(engine, ENGINES)}")
+    if engine == LOCAL:
+        for name, given in (("--master", master), ("--partitions", partitions)):
+            if given is not None:
+                raise InputError(f"{name} is for --engine spark only; add it, or leave {name} out")
+    return DecideTask(plan, out, spent, dry_run, engine, master, partitions)
 
 
 @dataclass(frozen=True, eq=False)
