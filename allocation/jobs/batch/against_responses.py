@@ -66,6 +66,8 @@ def recompute(place: Path, published: Published, responses: str | Path) -> Recom
         control += exact_sum(own.value[:, 0].astype(np.float64))
         for k, limit in enumerate(limits):
             used[k] += _use(limit, own, codes, published.arms)
+        if decided.stuck:
+            break
     left = decided.left()
     if left is not None:
         problem = (
@@ -81,6 +83,7 @@ class _Decided:
     def __init__(self, place: Path, published: Published) -> None:
         self.tables = _tables(place, published)
         self.ready = next(self.tables, None)
+        self.stuck = False  # at a user who does not come next in the table
 
     def take(self, block: Block) -> tuple[Block, pa.Table]:
         """The users of a block who are decided for next, and their decisions."""
@@ -101,12 +104,12 @@ class _Decided:
             ) from None
         if not ids.equals(block.user_id):
             block = block.keep(pc.is_in(block.user_id, value_set=ids).to_numpy(zero_copy_only=False))
-        table, self.ready = self.ready.slice(0, len(block)), self.ready.slice(len(block))
-        # Users in another order than the table's would be compared with others' rows: they count as not found.
-        if not ids.slice(0, len(block)).equals(block.user_id):
-            self.ready = pa.concat_tables([table, self.ready])
-            block, table = block.keep(np.zeros(len(block), dtype=np.bool_)), table.slice(0, 0)
-        return block, table
+        # Users in another order than the table's would be held against the rows of others.
+        same = pc.equal(ids.slice(0, len(block)), block.user_id).to_numpy(zero_copy_only=False)
+        count = len(same) if same.all() else int(same.argmin())
+        self.stuck = count < len(same)
+        table, self.ready = self.ready.slice(0, count), self.ready.slice(count)
+        return block.keep(np.arange(len(block)) < count) if self.stuck else block, table
 
     def left(self) -> Any | None:
         """The id of the first decision that was not taken, None where all were."""

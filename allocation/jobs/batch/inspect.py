@@ -13,6 +13,7 @@ from typing import cast
 import pyarrow as pa
 
 from allocation.engine.limit import OWN_MEASURES
+from allocation.engine.money import amount_text
 from allocation.jobs.batch.against_responses import Recomputed, recompute
 from allocation.jobs.batch.part_reading import batches, opened_part
 from allocation.jobs.batch.parts import fraction_of
@@ -147,10 +148,10 @@ def _check_sums(published: Published, tally: Tally, recomputed: Recomputed | Non
     for name, amount in sums.items():
         exact, near = getattr(published.exact, name), getattr(published.totals, name)
         ok = _is(exact, amount) and near == float(amount)
-        findings.add(f"{name}, exactly", f"{near:,}", f"{float(amount):,}", ok)
+        findings.add(f"{name}, exactly", amount_text(near), amount_text(float(amount)), ok)
     if recomputed is not None and recomputed.control is not None:
         gain = float(sums["value"]) - float(recomputed.control)
-        findings.add("gain", f"{published.totals.gain:,}", f"{gain:,}", gain == published.totals.gain)
+        findings.add("gain", amount_text(published.totals.gain), amount_text(gain), gain == published.totals.gain)
     if published.budget is not None:
         ok = sums["cost"] <= Fraction(published.budget)
         found = f"spend {float(sums['cost']):,}"
@@ -175,16 +176,18 @@ def _used(
 def _check_limit(limit: LimitEntry, used: Fraction | None, findings: _Findings) -> None:
     name = f"limit {shown(limit.name)}"
     bounds = " and ".join(
-        f"{word} {bound:,}" for word, bound in (("at least", limit.min), ("at most", limit.max)) if bound is not None
+        f"{word} {amount_text(bound)}"
+        for word, bound in (("at least", limit.min), ("at most", limit.max))
+        if bound is not None
     )
     if used is None:
         findings.add(name, bounds, "needs --responses", None)
         return
     within = (limit.min is None or used >= Fraction(limit.min)) and (limit.max is None or used <= Fraction(limit.max))
-    found = f"used {float(used):,}"
-    findings.add(name, bounds, found, within, f"{name} is {bounds}, the decisions use {float(used):,}")
+    amount = amount_text(float(used))
+    findings.add(name, bounds, f"used {amount}", within, f"{name} is {bounds}, the decisions use {amount}")
     if float(used) != limit.used:
-        findings.add(name, f"used {limit.used:,}", found, False)
+        findings.add(name, f"used {amount_text(limit.used)}", f"used {amount}", False)
 
 
 def _is(text: str, amount: Fraction) -> bool:
