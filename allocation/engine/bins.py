@@ -86,14 +86,28 @@ def add_heaps(heaps: list[Heap], digits: int) -> Heap:
 
 def sums_by_key(keys: list[NDArray[np.int64]], *columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
     """The distinct keys of several heaps, falling, and for each column what all heaps hold under each key."""
-    key, at = np.unique(np.concatenate(keys), return_inverse=True)
-    found = [key[::-1]]
+    joined = np.concatenate(keys)
+    order = np.argsort(-joined, kind="stable")  # each heap's own keys are in order already
+    falling = joined[order]
+    new = np.ones(len(falling), dtype=np.bool_)
+    new[1:] = falling[1:] != falling[:-1]
+    at = np.empty_like(order)
+    at[order] = np.cumsum(new) - 1
+    found = [falling[new]]
     for column in columns:
         parts = np.concatenate(column)
-        summed = np.zeros((len(key), *parts.shape[1:]), dtype=parts.dtype)
-        np.add.at(summed, at, parts)
-        found.append(summed[::-1])
+        summed = np.zeros((len(found[0]), *parts.shape[1:]), dtype=parts.dtype)
+        rows, sums = ((table[:, None] if table.ndim == 1 else table) for table in (parts, summed))
+        _add_rows(rows, sums, at)
+        found.append(summed)
     return found
+
+
+@njit(nogil=True, cache=True)
+def _add_rows(rows: Any, sums: Any, at: Any) -> None:
+    for k in range(len(rows)):
+        for j in range(rows.shape[1]):
+            sums[at[k], j] += rows[k, j]
 
 
 def bracket_by_bins(users: Tables, budget: float) -> tuple[float, float]:

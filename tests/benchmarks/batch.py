@@ -1,0 +1,157 @@
+"""The nightly job against the bare reading and writing of its files: wall time as a ratio, and peak memory.
+
+    python tests/benchmarks/batch.py --users 10_000_000 40_000_000 --repeats 3
+
+For each number of users it makes a response table of six arms (float32, Snappy, files of a million rows) in a folder
+of its own under --folder, which is removed again unless --keep. In turn: `earmark decide` as a process of its own,
+and a process that reads the same columns twice with pyarrow and writes the same decisions once. The yardstick is the
+time within that process, without its start; ours is the whole process, start included. Memory is the largest resident
+set that the kernel saw of each process (Linux).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.benchmarks.speed import Line
+
+ARMS = 6
+ROWS = 1_000_000  # users of a file
+RATIO, MEMORY, GROWTH = 2.5, 1.5e9, 0.10  # what is asked
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--users", nargs="+", type=int, default=[10_000_000, 40_000_000])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--folder", type=Path, default=Path("build/batch"))
+    parser.add_argument("--keep", action="store_true", help="leave the tables for another run")
+    parser.add_argument("--yardstick", type=Path, help=argparse.SUPPRESS)  # the process that only reads and writes
+    options = parser.parse_args()
+    if options.yardstick is not None:
+        print(read_twice_and_write(options.yardstick))
+        return
+    lines, peaks = [], {}
+    for users in options.users:
+        folder = options.folder / f"{users}"
+        make_table(folder / "responses", users)
+        ours, bare, peak = measured(folder, options.repeats)
+        peaks[users] = peak
+        ratio = ours / bare
+        lines += [
+            Line(
+                f"{users:,} users x {ARMS} arms",
+                f"{ours:.1f} s",
+                f"{bare:.1f} s",
+                f"{ratio:.2f}",
+                f"<= {RATIO}",
+                ratio <= RATIO,
+            ),
+            Line(f"peak memory, {users:,}", f"{peak / 1e9:.2f} GB", "", "", "<= 1.5 GB", peak <= MEMORY),
+        ]
+        if not options.keep:
+            shutil.rmtree(folder)
+    small, large = min(peaks), max(peaks)
+    if small < large:
+        growth = peaks[large] / peaks[small] - 1
+        asked = f"<= {GROWTH:.0%}"
+        lines.append(
+            Line(f"growth of memory {small:,} -> {large:,}", f"{growth:+.1%}", "", "", asked, growth <= GROWTH)
+        )
+    print("| what | ours | read twice, write once | ratio | asked | held |")
+    print("|---|---|---|---|---|---|")
+    for line in lines:
+        print(f"| {' | '.join(map(str, line[:5]))} | {'yes' if line.ok else 'no'} |")
+
+
+def make_table(folder: Path, users: int) -> None:
+    """Users of rising value and cost, both random; drawn file by file, so that the size does not matter."""
+    if folder.exists():
+        return
+    staged = folder.with_name(f".{folder.name}")
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    for k, first in enumerate(range(0, users, ROWS)):
+        rng, rows = np.random.default_rng([0, k]), min(ROWS, users - first)
+        value = np.cumsum(rng.standard_exponential((rows, ARMS), dtype=np.float32), axis=1)
+        cost = np.cumsum(rng.standard_gamma(2.0, (rows, ARMS), dtype=np.float32) / 2, axis=1)
+        cost[:, 0] = 0
+        columns = {"user_id": np.arange(first, first + rows)}
+        for name, table in (("value", value), ("cost", cost)):
+            columns |= {f"{name}.arm {j}": table[:, j] for j in range(ARMS)}
+        pq.write_table(pa.table(columns), staged / f"part-{k:05d}.parquet")
+    staged.rename(folder)
+
+
+def measured(folder: Path, repeats: int) -> tuple[float, float, int]:
+    """Median seconds of the job and of the yardstick, taking turns, and the job's largest peak (bytes)."""
+    users = sum(pq.read_metadata(file).num_rows for file in (folder / "responses").glob("*.parquet"))
+    plan = folder / "plan.toml"
+    plan.write_text(f'[plan]\nname = "benchmark"\nresponses = "responses"\nbudget = {0.6 * users}\n')
+    job = [sys.executable, "-m", "allocation.cli", "decide", str(plan), "--out", str(folder / "decisions"), "--json"]
+    bare = [sys.executable, str(Path(__file__).resolve()), "--yardstick", str(folder)]
+    timed, yardstick, peaks = [], [], []
+    for turn in range(repeats + 1):  # the first warms the files and is not counted
+        shutil.rmtree(folder / "decisions", ignore_errors=True)
+        seconds, peak, _ = run(job)
+        read = float(run(bare)[2])
+        if turn:
+            timed.append(seconds)
+            yardstick.append(read)
+            peaks.append(peak)
+    return median(timed), median(yardstick), max(peaks)
+
+
+def run(command: list[str]) -> tuple[float, int, str]:
+    """Wall seconds, the peak of the resident set (bytes) and the output of a process."""
+    began = time.perf_counter()
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as process:
+        assert process.stdout is not None
+        output = process.stdout.read().decode()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}: run it to see why")
+    return time.perf_counter() - began, usage.ru_maxrss * 1024, output
+
+
+def read_twice_and_write(folder: Path) -> float:
+    """Seconds to read the table's columns twice, batch by batch, and to write the decisions once."""
+    parts = json.loads((folder / "decisions" / "manifest.json").read_text(encoding="utf-8"))["parts"]
+    copy = folder / "copy"
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    seconds = 0.0
+    began = time.perf_counter()
+    for _ in range(2):
+        for file in sorted((folder / "responses").glob("*.parquet")):
+            for _ in pq.ParquetFile(file).iter_batches():
+                pass
+    seconds += time.perf_counter() - began
+    for part in parts:
+        table = pq.read_table(folder / "decisions" / part["file"])
+        began = time.perf_counter()
+        pq.write_table(table, copy / part["file"])
+        with (copy / part["file"]).open("rb") as file:
+            os.fsync(file.fileno())
+        seconds += time.perf_counter() - began
+    shutil.rmtree(copy)
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
