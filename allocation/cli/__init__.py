@@ -12,7 +12,10 @@ from allocation.cli.app_command import show_app
 from allocation.cli.decide_command import decide
 from allocation.cli.demo_command import demo
 from allocation.cli.evaluate_command import evaluate
+from allocation.cli.export_command import export
 from allocation.cli.fit_command import fit
+from allocation.cli.frontier_command import frontier
+from allocation.cli.inspect_command import inspect
 from allocation.cli.predict_command import predict
 from allocation.cli.recommend_command import recommend
 from allocation.cli.simulate_command import simulate
@@ -30,7 +33,10 @@ app.command(short_help="A made-up log or table, whose truth is known, to try the
 app.command(short_help="Fit a policy on a log.")(fit)
 app.command(short_help="What policies are worth on held-out users, and how sure.")(evaluate)
 app.command(short_help="Value and cost of every arm for every user, from a policy.")(predict)
+app.command(short_help="What every budget would buy, at what price.")(frontier)
 app.command(short_help="Decide for every user, within the budget and limits of a plan.")(decide)
+app.command(short_help="Check decisions: checksums, totals, the budget, exactly.")(inspect)
+app.command(short_help="Decisions as a CSV file that no spreadsheet executes.")(export)
 app.command("app", short_help="Show a demo's run as a page in the browser.")(show_app)
 app.add_typer(recommend, name="recommend")
 
