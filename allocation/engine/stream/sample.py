@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from allocation.engine.bins import Heap
 from allocation.engine.dual import KNOWN
-from allocation.engine.problem import Problem
+from allocation.engine.problem import Problem, ProblemError
 from allocation.engine.rows import Floats, Ints
 from allocation.engine.scores import Scores
 from allocation.engine.stream.chunks import Arrays, Chunk, Chunks
+from allocation.engine.stream.heaps import heap_of, heap_of_chunk, heaps_added
 from allocation.engine.stream.terms import Terms
+
+AMOUNTS = ("users", "worst", "size", "of_row")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,17 +88,42 @@ class Sample:
     of_row: Ints
 
 
-def draw(chunks: Chunks, terms: Terms, places: int, size: int) -> Sample:
-    """One user at random of each of `size` stretches of places, or everybody where there are no more."""
-    edges = np.linspace(0, places, min(size, places) + 1)
-    jitter = np.random.default_rng(0).random(len(edges) - 1)
-    picked = np.arange(places) if places <= size else (edges[:-1] + jitter * np.diff(edges)).astype(np.int64)
-    parts = chunks.each(Pick(terms, picked), "a sample for first prices")
-    n = sum(int(part["users"][0]) for part in parts)
-    worst = math.fsum(float(part["worst"][0]) for part in parts)
-    size_of = math.fsum(float(part["size"][0]) for part in parts)
-    of_row = np.sum([part["of_row"] for part in parts], axis=0)
-    return Sample(unpacked(parts, terms), n, worst - 1e-12 * size_of, of_row)
+def places_of(places: int, size: int) -> NDArray[np.int64]:
+    """One place at random of each of `size` stretches, or all where there are no more."""
+    if places <= size:
+        return np.arange(places)
+    edges = np.linspace(0, places, size + 1)
+    return (edges[:-1] + np.random.default_rng(0).random(size) * np.diff(edges)).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class First:
+    """The first pass of a plan with limits: the heap of a chunk's steps, and what `Pick` finds."""
+
+    pick: Pick
+
+    def __call__(self, chunk: Chunk) -> Arrays:
+        return heap_of_chunk(chunk) | {f"pick {name}": part for name, part in self.pick(chunk).items()}
+
+
+def firsts_added(one: Arrays, other: Arrays) -> Arrays:
+    """What two neighbours found: heaps and amounts add, users stand one after the other."""
+    found = heaps_added(one, other)
+    for name in one:
+        if name.startswith("pick "):
+            joined = name.removeprefix("pick ") not in AMOUNTS
+            found[name] = np.concatenate([one[name], other[name]]) if joined else one[name] + other[name]
+    return found
+
+
+def draw(chunks: Chunks, terms: Terms, places: int, size: int) -> tuple[Sample, Heap]:
+    """Some users, one at random of each of `size` stretches of places, and the steps of all, in one pass."""
+    found = chunks.tree(First(Pick(terms, places_of(places, size))), firsts_added, "frontier, and a sample")
+    if found is None:
+        raise ProblemError("there is nobody to decide for; the limits are about nobody")
+    pick = {name.removeprefix("pick "): part for name, part in found.items() if name.startswith("pick ")}
+    worst, size_of, n = float(pick["worst"][0]), float(pick["size"][0]), int(pick["users"][0])
+    return Sample(unpacked([pick], terms), n, worst - 1e-12 * size_of, pick["of_row"]), heap_of(found)
 
 
 def problem_of(chunk: Chunk, terms: Terms) -> Problem:
@@ -111,8 +139,8 @@ def scaled(sample: Sample, terms: Terms) -> tuple[Scores, bool]:
     """
     scores = terms.scores(sample.chunk)
     of_some = scores.sizes()
-    share = of_some / np.maximum(sample.of_row, 1)
     known = of_some >= KNOWN
+    share = np.where(known, of_some / np.maximum(sample.of_row, 1), 1.0)
     low: Floats = np.where(known, scores.low * share, -np.inf)
     high: Floats = np.where(known, scores.high * share, np.inf)
     return replace(scores, low=low, high=high), bool(known.all())
