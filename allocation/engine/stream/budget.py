@@ -8,21 +8,20 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation.engine.bins import Heap, add_heaps, bracket_in, heap_steps, no_steps
+from allocation.engine.bins import bracket_in
 from allocation.engine.bracket import Settled
 from allocation.engine.frontier import Frontier
 from allocation.engine.kernels import TOP
 from allocation.engine.money import exact_sum, float_above, register_total
 from allocation.engine.price import Edge, edge_of, fill_up, more_of, open_budget, too_little
-from allocation.engine.stream.chunks import Arrays, Chunk, Chunks
+from allocation.engine.stream.chunks import Arrays, Chunks
+from allocation.engine.stream.heaps import KNOTS, heap_of_chunks
 from allocation.engine.stream.look import EVERYWHERE, Keep, Look, Looked, Pool, looked, pooled
 from allocation.engine.stream.movers import Movers, may_move
 from allocation.engine.stream.rule import PriceRule
 from allocation.engine.stream.solved import Solved, solved
 from allocation.engine.tables import Tables
 
-DIGITS = 9  # 512 bins for each doubling of the return
-KNOTS = 8_000
 OPEN = 1 << 20  # steps that may come home at once
 
 
@@ -62,28 +61,6 @@ def solve_budget_in_chunks(chunks: Chunks, budget: float | None) -> Solved:
     n = sum(int(part["users"][0]) for part in parts)
     frontier = Frontier(heap, n, KNOTS)
     return solved(rule, frontier, limit, (value, cost, control), edge.price, float_above(edge.bound))
-
-
-def heap_of_chunks(chunks: Chunks) -> Heap:
-    """All steps of all users, heaped in one pass."""
-    found = chunks.tree(_heaped, _heaps_added, "frontier")
-    return no_steps(chunks.arms, DIGITS) if found is None else _heap_of(found)
-
-
-def _heaped(chunk: Chunk) -> Arrays:
-    return _arrays(heap_steps(chunk.tables, DIGITS))
-
-
-def _heaps_added(one: Arrays, other: Arrays) -> Arrays:
-    return _arrays(add_heaps([_heap_of(one), _heap_of(other)], DIGITS))
-
-
-def _arrays(heap: Heap) -> Arrays:
-    return {name: array for name, array in vars(heap).items() if name != "digits"}
-
-
-def _heap_of(arrays: Arrays) -> Heap:
-    return Heap(DIGITS, **arrays)
 
 
 Window = tuple[float, float, float]  # two prices and the number of steps between them

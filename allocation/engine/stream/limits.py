@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -17,19 +16,20 @@ from allocation.engine.money import exact_sum, float_above, float_below, registe
 from allocation.engine.problem import Problem
 from allocation.engine.rows import Row, excess, used, uses_of
 from allocation.engine.solve import solve
-from allocation.engine.stream.budget import KNOTS, heap_of_chunks
 from allocation.engine.stream.chunks import Arrays, Chunk, Chunks
+from allocation.engine.stream.heaps import KNOTS
 from allocation.engine.stream.limit_rule import LimitRule
-from allocation.engine.stream.near import Choice, Count, Quota, Settle
+from allocation.engine.stream.near import Choice, Quota, Settle
 from allocation.engine.stream.sample import Sample, draw, problem_of, scaled, unpacked
 from allocation.engine.stream.solved import Solved, solved
 from allocation.engine.stream.survey import StreamScores, bend_of
 from allocation.engine.stream.terms import Terms
 
-HELD = 100_000  # users that are solved in memory, as `allocation.solve` does; more are sampled
+HELD = 250_000  # users that are solved in memory, as `allocation.solve` does
+SAMPLE = 100_000  # of more, users from whom the first prices come
 NEAR = 200_000  # users who are decided one by one, at first, and
 LARGER = (1, 3, 9)  # times as many where no decision among them holds all limits
-WARM = 16.0  # last heats at which the prices of a sample are taken up
+WARM = 4.0  # last heats at which the prices of a sample are taken up
 
 
 def solve_limits_in_chunks(chunks: Chunks, terms: Terms, places: int) -> Solved:
@@ -41,9 +41,8 @@ def solve_limits_in_chunks(chunks: Chunks, terms: Terms, places: int) -> Solved:
 
     Raises ProblemError, which names them, when limits clash or when no decision was found.
     """
-    frontier = Frontier(heap_of_chunks(chunks), 0, KNOTS)
-    sample = draw(chunks, terms, places, HELD)
-    frontier = replace(frontier, n_users=sample.n)
+    sample, heap = draw(chunks, terms, places, places if places <= HELD else SAMPLE)
+    frontier = Frontier(heap, sample.n, KNOTS)
     if sample.n == len(sample.chunk):
         return _held(frontier, sample.chunk, terms)
     scores, dual = _prices(chunks, terms, sample)
@@ -98,7 +97,7 @@ def _decided(chunks: Chunks, terms: Terms, scores: StreamScores, dual: Dual, siz
     loose = off(scores, dual.prices, dual.survey.usage, dual.units) > size / 10  # type: ignore[arg-type]
     choice = Choice(terms, dual.prices, dual.heat if loose else 0.0)
     scale = dual.units.value
-    near = np.sum([part["near"] for part in chunks.each(Count(choice, scale), "who is near a change")], axis=0)
+    near = dual.survey.near  # type: ignore[attr-defined]
     quota = Quota.of(near, max(size // max(len(near), 1), 1000))
     parts = chunks.each(Settle(choice, scale, quota), "settling")
     core = unpacked(parts, terms)

@@ -41,21 +41,13 @@ class Choice:
         return sharp, scores.survey(self.prices, heat=self.heat, round_off=True).arm.astype(np.int64)
 
 
-@dataclass(frozen=True, eq=False)
-class Count:
-    """How many users of a chunk touch each row, by bin of their margin: `near` (m, BINS)."""
-
-    choice: Choice
-    scale: float
-
-    def __call__(self, chunk: Chunk) -> Arrays:
-        scores = self.choice.terms.scores(chunk)
-        survey = scores.survey(self.choice.prices)
-        bins, found = bins_of(survey.margin, self.scale), np.zeros((len(scores.rows), BINS), dtype=np.int64)
-        users = np.arange(len(chunk))
-        for k, one in enumerate(scores.groupings):
-            _count(changes(scores, survey, users, k), one.rows, bins, found)
-        return {"near": found}
+def near_each(scores: Scores, survey: Survey, scale: float) -> NDArray[np.int64]:
+    """How many users touch each row, by bin of their margin, (m, BINS); `scale` is the typical range of a value."""
+    bins, found = bins_of(survey.margin, scale), np.zeros((len(scores.rows), BINS), dtype=np.int64)
+    users = np.arange(scores.n)
+    for k, one in enumerate(scores.groupings):
+        _count(changes(scores, survey, users, k), one.rows, bins, found)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

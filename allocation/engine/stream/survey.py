@@ -9,20 +9,22 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from allocation.engine.money import float_above
 from allocation.engine.newton import Units, curvature
 from allocation.engine.rows import Floats, Ints, Row
 from allocation.engine.scores import Scores
 from allocation.engine.stream.chunks import Arrays, Chunk, Chunks
+from allocation.engine.stream.near import near_each
 from allocation.engine.stream.terms import Terms
 
 
 @dataclass(frozen=True, eq=False)
 class Choose:
-    """What the users of a chunk choose at some prices: `total`, `usage` (m,), `slop`, and with heat `bend` (m, m).
+    """What the users of a chunk choose at some prices: `total`, `usage` (m,), `slop`; with heat `bend`, else `near`.
 
-    As `Scores.survey`, `Scores.slop` and `newton.curvature` have them, value units.
+    As `Scores.survey`, `Scores.slop`, `newton.curvature` (m, m) and `near_each` have them, value units.
     """
 
     terms: Terms
@@ -41,17 +43,23 @@ class Choose:
         }
         if self.heat > 0:
             found["bend"] = curvature(scores, survey, self.prices, self.units, self.heat)
+        else:
+            found["near"] = near_each(scores, survey, self.units.value)
         return found
 
 
 @dataclass(frozen=True, eq=False)
 class Surveyed:
-    """What all users choose at some prices; `slop` is by how much the total may be wrong."""
+    """What all users choose at some prices; `slop` is by how much the total may be wrong.
+
+    bend : the curvature, of a soft choice. near : users by row and bin of their margin, of a sharp one.
+    """
 
     total: float
     usage: Floats
     slop: Fraction
     bend: Floats
+    near: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +115,8 @@ class StreamScores:
         slop = sum((Fraction(float(part["slop"][0])) for part in parts), Fraction(0))
         bend = _summed([part["bend"] for part in parts], (m, m)) if heat > 0 else np.zeros((m, m))
         total = math.fsum(float(part["total"][0]) for part in parts)
-        return Surveyed(total, _summed([part["usage"] for part in parts], (m,)), slop, bend)
+        near = np.sum([part["near"] for part in parts if "near" in part], axis=0)
+        return Surveyed(total, _summed([part["usage"] for part in parts], (m,)), slop, bend, near)
 
     def bound(self, prices: Floats, weight: float = 1.0, survey: Any = None) -> float:
         """A float no less than the dual at prices as `snapped`; see `Scores.bound`."""

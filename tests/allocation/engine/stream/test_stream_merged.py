@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from allocation.engine.stream.budget import _heaped, _heaps_added
+from allocation.engine.stream.heaps import heap_of_chunk, heaps_added
 from allocation.engine.stream.chunks import HeldChunks, merged
 from tests.strategies import random_problem
 
@@ -37,9 +37,9 @@ def test_every_leaf_stands_once_and_in_order():
 def test_heaps_of_partitions_are_the_heap_of_the_whole():
     """As Spark does it: every partition of four chunks merges its own first; floats come out the same."""
     problem = random_problem(np.random.default_rng(11), 900, 3, "generic")
-    leaves = [_heaped(chunk) for chunk in HeldChunks(problem, 60)]
-    whole = merged(leaves, _heaps_added)
-    partitions = [merged(leaves[first : first + 4], _heaps_added) for first in range(0, len(leaves), 4)]
-    again = merged(partitions, _heaps_added)
+    leaves = [heap_of_chunk(chunk) for chunk in HeldChunks(problem, 60)]
+    whole = merged(leaves, heaps_added)
+    partitions = [merged(leaves[first : first + 4], heaps_added) for first in range(0, len(leaves), 4)]
+    again = merged(partitions, heaps_added)
     for name in whole:
         np.testing.assert_array_equal(again[name], whole[name])
