@@ -83,7 +83,8 @@ def test_the_bound_is_no_less_than_the_optimum(hardly_any_held: pytest.MonkeyPat
         try:
             solved, decision = solve_all(problem, 7)
         except ProblemError as error:
-            assert "no decision was found" in str(error)
+            if "no decision was found" not in str(error):
+                raise
             continue
         solved_ones += 1
         assert_sound(problem, solved, decision)
