@@ -22,7 +22,8 @@ from uplift.errors import InputError
 
 RUN = b"earmark.run"
 GROUP = 1 << 18  # rows of a row group, which is what a reader holds of a part at least
-# Snappy: every reader knows it, and it costs half of what zstd does (the table stands in tests/benchmarks/batch.py).
+# Snappy, which every reader knows. Of 10 million decisions (a core, in memory): none 0.6 s and 324 MB, snappy 1.1 s
+# and 219 MB, lz4 1.1 s and 218 MB, zstd at level 1 1.9 s and 158 MB; pyarrow's own settings 2.5 s and 230 MB.
 # Ids are unique, so only arms gain from a dictionary; the text of the Arrow schema would make a category of them.
 SETTINGS: dict[str, Any] = {
     "compression": "snappy",
@@ -39,6 +40,8 @@ MENDS = {
     errno.EACCES: "See to it that the folder may be written to",
     errno.EPERM: "See to it that the folder may be written to",
     errno.EIO: "Check the disk",
+    errno.EXDEV: "Choose an --out that is not there yet",
+    errno.EBUSY: "Choose another --out",
 }
 
 

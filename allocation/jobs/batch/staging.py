@@ -18,7 +18,7 @@ from allocation.jobs.batch.exchange import recover, switch
 from allocation.jobs.batch.lock import locked
 from allocation.jobs.batch.part_file import refused, write_whole
 from allocation.jobs.batch.target import COMMAND, checked_target
-from allocation.jobs.folder import flush, writer_of
+from allocation.jobs.folder import flush, reason, writer_of
 from allocation.jobs.summary import MANIFEST
 from uplift.errors import InputError
 
@@ -58,12 +58,23 @@ class Staging:
             if self.out.exists():
                 self.folder.chmod(stat.S_IMODE(self.out.stat().st_mode))
             old = switch(self.folder, self.out, _beside(self.out, "old"))
-            flush(self.out.parent)
         except OSError as error:
             raise refused(f"the decisions cannot be published as {self.out}", error) from None
-        if old is not None:
+        if self._settled() and old is not None:
             time.sleep(GRACE)
             _remove_run(old, self.progress)
+
+    def _settled(self) -> bool:
+        """Whether the switch is on the disk; where that cannot be said, the old folder stays until the next run."""
+        try:
+            flush(self.out.parent)
+        except OSError as error:
+            self.progress(
+                f"{self.out} is published, but {self.out.parent} cannot be flushed ({reason(error)}): a power cut "
+                "could bring the decisions of before back"
+            )
+            return False
+        return True
 
     def _check_parts(self, parts: Sequence[dict[str, Any]]) -> None:
         sizes = {part["file"]: part["bytes"] for part in parts}

@@ -13,7 +13,7 @@ import pytest
 
 from allocation.jobs.batch import part_file
 from allocation.jobs.batch.part_file import part_name, write_part
-from tests.allocation.jobs.batch.small_runs import ARMS, ONE, ROWS, TWO, content, mounted, table, write_run
+from tests.allocation.jobs.batch.small_runs import ARMS, ONE, ROWS, TWO, beside, content, mounted, table, write_run
 from uplift.errors import InputError
 
 PIECE = 25_000  # bytes, more than a part has
@@ -77,6 +77,24 @@ def test_a_disk_that_is_full_at_the_manifest(small_disk: Path):
             write_run(out, TWO)
     assert content(out) == before
     assert write_run(out, TWO) == []
+
+
+def test_a_switch_that_cannot_be_flushed_is_told_and_the_old_folder_stays_for_a_while(tmp_path: Path):
+    out, told, whole = tmp_path / "decisions", [], os.fsync
+    write_run(out, ONE)
+
+    def refuse(descriptor: int) -> None:
+        if os.readlink(f"/proc/self/fd/{descriptor}") == str(tmp_path):
+            raise OSError(errno.EIO, "Input/output error")
+        whole(descriptor)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        write_run(out, TWO, progress=told.append)
+    assert "is published, but" in told[-1]
+    assert len(beside(out)) == 1
+    write_run(out, TWO)
+    assert beside(out) == []
 
 
 @pytest.fixture
