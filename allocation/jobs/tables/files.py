@@ -6,6 +6,7 @@ import glob
 import os
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from uplift.errors import InputError
 from uplift.files import expanded
 
 ENDINGS = (".parquet", ".parq", ".pq")
+READERS = 8  # files asked for at a time
 NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -133,7 +135,8 @@ def _remote_files(text: str) -> tuple[TableFile, ...]:
         wanted = [(base.rpartition("/")[2], base)]
     else:
         wanted = _parquet_names({path[len(base) :].lstrip("/"): path for path in infos}, text)
-    return tuple(_remote_file(system, path, name, infos[path], text, alone) for name, path in wanted)
+    with ThreadPoolExecutor(READERS, thread_name_prefix="files") as pool:
+        return tuple(pool.map(lambda found: _remote_file(system, found[1], found[0], text, alone), wanted))
 
 
 def _remote_infos(system: Any, root: str) -> dict[str, dict[str, Any]]:
@@ -147,29 +150,35 @@ def _remote_infos(system: Any, root: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _remote_file(system: Any, path: str, name: str, info: dict[str, Any], text: str, alone: bool) -> TableFile:
+def _remote_file(system: Any, path: str, name: str, text: str, alone: bool) -> TableFile:
     shown = text if alone else str(system.unstrip_protocol(path))
-    size = info.get("size")
+    try:
+        size, stamp = _remote_state(system, path)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(f"{shown} cannot be read: {str(error) or type(error).__name__}") from None
     if not isinstance(size, int):
         raise InputError(f"{shown} has no known size, so it cannot be read from its end; copy it to a disk first")
-    return TableFile(path, name, shown, size, _stamp(info), () if alone else _hive(name), system)
+    return TableFile(path, name, shown, size, stamp, () if alone else _hive(name), system)
 
 
-def _stamp(info: dict[str, Any]) -> str | None:
-    """When the file was last changed, or its version, in whatever words the file system has for it."""
+def _remote_state(system: Any, path: str) -> tuple[Any, str | None]:
+    """Size, and when the file was last changed, or its version, in whatever words the file system has for it.
+
+    It is always asked for the one file: what a listing says of it may be worded otherwise.
+    """
+    system.invalidate_cache(path)
+    info = system.info(path)
     for key in ("ETag", "etag", "md5Hash", "generation", "mtime", "LastModified", "last_modified", "created"):
         if info.get(key) is not None:
-            return str(info[key])
-    return None
+            return info.get("size"), str(info[key])
+    return info.get("size"), None
 
 
 def current_state(file: TableFile) -> tuple[int, str | None]:
     """Size and stamp of the file now; raises OSError where it is gone."""
     if file.system is None:
         return _local_state(file.path)
-    file.system.invalidate_cache(file.path)
-    info = file.system.info(file.path)
-    return info.get("size"), _stamp(info)
+    return _remote_state(file.system, file.path)
 
 
 def _parquet_names(found: dict[str, Any], text: str) -> list[tuple[str, Any]]:

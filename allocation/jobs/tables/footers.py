@@ -6,20 +6,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from allocation.jobs.tables.files import TableFile, current_state
+from allocation.jobs.tables.files import READERS, TableFile, current_state
 from allocation.jobs.tables.remote import RemoteFile
 from uplift.errors import InputError
 
 # What Arrow reads of each column at a time: a row group is never in memory as a whole, however large.
 LOCAL_BUFFER, REMOTE_BUFFER = 1 << 20, 4 << 20
+SETTINGS: dict[str, Any] = {"pre_buffer": False, "page_checksum_verification": True}
 # No table of users has wider rows, and none with a distinct id a row packs them denser: such files are damaged or
 # made to fill the memory.
 ROW_BYTES, ROWS_A_BYTE = 1 << 20, 100_000
-READERS = 8
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ def open_file(file: TableFile) -> pq.ParquetFile:
     if file.bytes == 0:
         raise InputError(f"{file.shown} is empty: 0 bytes; a Parquet file is expected: write it anew")
     if file.system is None:
-        return pq.ParquetFile(file.path, buffer_size=LOCAL_BUFFER, page_checksum_verification=True)
+        return pq.ParquetFile(file.path, buffer_size=LOCAL_BUFFER, **SETTINGS)
     source = pa.PythonFile(RemoteFile(file.system, file.path, file.bytes), mode="r")
-    return pq.ParquetFile(source, buffer_size=REMOTE_BUFFER, page_checksum_verification=True)
+    return pq.ParquetFile(source, buffer_size=REMOTE_BUFFER, **SETTINGS)
 
 
 def check_unchanged(file: TableFile) -> None:

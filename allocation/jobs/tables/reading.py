@@ -18,8 +18,9 @@ from allocation.jobs.tables.footers import check_unchanged, open_file, reading
 from allocation.jobs.tables.schema import USER_ID, TableSchema
 from uplift.errors import InputError
 
-# Rows that Arrow decodes at a time: few enough that their cells are still in the cache when they are put in tables.
-BATCH = 1 << 16
+# Cells that Arrow decodes at a time, and rows at most: large batches are cheaper to decode, and two of them are in
+# memory beside the blocks.
+BATCH_CELLS, BATCH_ROWS = 1 << 24, 1 << 20
 
 
 class FileSource:
@@ -94,6 +95,7 @@ class FileSource:
             draft = Draft(self.schema, at, min(size, end - at)) if draft is None else draft
             with reading(piece.file):
                 draft.put(piece)
+            del piece
             if draft.filled == draft.rows:
                 at += draft.rows
                 whole, draft = draft, None
@@ -129,11 +131,14 @@ def _file_pieces(file: TableFile, groups: Sequence[int], first: int, end: int, c
             raise InputError(
                 f"{file.shown} has changed since the table was opened; wait until it is written, run again"
             )
-        for batch in opened.iter_batches(BATCH, row_groups=wanted, columns=columns):
+        size = min(BATCH_ROWS, max(BATCH_CELLS // max(len(columns), 1), 1), high - row)
+        for batch in opened.iter_batches(size, row_groups=wanted, columns=columns):
             skip, stop = max(low - row, 0), min(high - row, len(batch))
-            if stop > skip:
-                yield Piece(file, row + skip, batch.slice(skip, stop - skip))
+            pieces = [Piece(file, row + skip, batch.slice(skip, stop - skip))] if stop > skip else []
             row += len(batch)
+            del batch  # or it would be here for as long as the next one is decoded
+            while pieces:
+                yield pieces.pop()
             if row >= high:
                 break
         if row < high:
@@ -145,11 +150,12 @@ def _cut(pieces: Iterator[Piece], size: int) -> Iterator[Piece]:
     """The same rows in pieces of which none crosses the end of `size` users."""
     room = size
     for piece in pieces:
-        rest = piece
-        while len(rest.batch) >= room:
-            head, rest = rest.cut(room)
+        left = [piece]
+        del piece
+        while left:
+            head, rest = left.pop().cut(room)
+            left = [rest] if len(rest.batch) else []
+            room = room - len(head.batch) or size
+            del rest
             yield head
-            room = size
-        if len(rest.batch):
-            yield rest
-            room -= len(rest.batch)
+            del head
