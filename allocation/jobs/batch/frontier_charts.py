@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import altair as alt
 import pandas as pd
 
@@ -9,6 +11,7 @@ from allocation.jobs.batch.frontier_job import FrontierResult
 from allocation.jobs.charts import THEMES, themed
 from uplift.causal.words import counted
 
+MOST = 8  # arms that are told apart
 WIDTH, GAIN_HEIGHT, MIX_HEIGHT = 520, 220, 150
 SHORT = "format(datum.value, '~s')"  # 200k, 1M; as a format of the axis it would write 0.2M and 0M
 CONTROL = {"light": "#c9ced6", "dark": "#4a525c"}
@@ -22,8 +25,7 @@ LINE = {"light": "#0072B2", "dark": "#56B4E9"}
 
 def frontier_chart(result: FrontierResult, theme: str = "light") -> alt.ConcatChart:
     """Gain above control against the budget over the shares of the arms; the plan's budget is a dashed line."""
-    frame = pd.DataFrame(result.columns(result.curve()))
-    frame = frame[frame["price"] < float("inf")]
+    frame = pd.DataFrame(result.columns(result.curve(own=False)))
     currency = f" ({result.plan.currency})" if result.plan.currency else ""
     look = THEMES[theme]
     scale = alt.Scale(domain=[float(frame["budget"].min()), float(frame["budget"].max())], nice=False)
@@ -54,7 +56,7 @@ def frontier_chart(result: FrontierResult, theme: str = "light") -> alt.ConcatCh
 
 
 def _mix(result: FrontierResult, frame: pd.DataFrame, theme: str, x: alt.X) -> alt.Chart:
-    names = {f"share.{arm}": arm for arm in result.arms}
+    frame, names = _most_used(frame[["budget", *(f"share.{arm}" for arm in result.arms)]], result.arms)
     tidy = frame.melt("budget", list(names), "arm", "share").assign(
         order=lambda f: f["arm"].map({column: j for j, column in enumerate(names)})
     )
@@ -70,6 +72,19 @@ def _mix(result: FrontierResult, frame: pd.DataFrame, theme: str, x: alt.X) -> a
     colour = alt.Color("arm:N", scale=scale, legend=legend, sort=list(names.values()))
     areas: alt.Chart = alt.Chart(tidy).mark_area().encode(x=x, y=y, color=colour, order="order:Q")
     return areas
+
+
+def _most_used(frame: pd.DataFrame, arms: Sequence[str]) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Control and the arms that most users get, in their order, and the rest as one; columns -> what they are."""
+    names = {f"share.{arm}": arm for arm in arms}
+    if len(arms) <= MOST:
+        return frame, names
+    control, *others = names
+    used = set(frame[others].mean().nlargest(MOST - 2).index)
+    rest = [column for column in others if column not in used]
+    kept = [control, *(column for column in others if column in used)]
+    frame = frame[["budget", *kept]].assign(rest=frame[rest].sum(axis=1))
+    return frame, {column: names[column] for column in kept} | {"rest": f"{len(rest):,} other arms"}
 
 
 def _plan(result: FrontierResult, ink: str, *, named: bool) -> list[alt.Chart]:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from allocation.engine.frontier import Frontier
 from allocation.engine.money import new_register, register_of, register_total
-from allocation.engine.stream.budget import KNOTS, heap_of_chunks
 from allocation.engine.stream.chunks import Arrays, Chunk, Chunks, Work
+from allocation.engine.stream.heaps import KNOTS, heap_of_chunks
 from allocation.jobs.batch.decide_job import Watch
 from allocation.jobs.batch.given import given_plan
 from allocation.jobs.batch.passes import Cut, LocalPasses
@@ -69,10 +69,10 @@ class FrontierResult:
         shares = {f"share.{arm}": mix[:, j] for j, arm in enumerate(self.arms)}
         return {"budget": at, "value": value, "gain": value - self.control, "price": price, **shares}
 
-    def curve(self) -> NDArray[np.float64]:
-        """Budgets to draw a curve through: the result's own and GRID more, from the cheapest to beyond the last."""
-        most = max(self.ends, float(self.budgets[-1]))
-        return np.unique(np.concatenate([np.linspace(self.starts, most, GRID), self.budgets]))
+    def curve(self, *, own: bool = True) -> NDArray[np.float64]:
+        """GRID budgets to draw a curve through, from the cheapest to the last of interest, and the result's own."""
+        grid = np.linspace(self.starts, max(self.ends, float(self.budgets[-1])), GRID)
+        return np.unique(np.concatenate([grid, self.budgets])) if own else grid
 
 
 def frontier_plan(

@@ -20,6 +20,7 @@ from allocation.jobs.numbers import amount, decimals, number
 from uplift.causal.words import counted
 
 CELLS = 20  # letters of a bar
+FEW = 8  # arms that are all explained
 LETTERS = "." + string.ascii_lowercase + string.ascii_uppercase
 OTHER = "+"  # of arms beyond the letters
 HUES = ("dim", "cyan", "yellow", "green", "magenta", "blue", "red")
@@ -31,11 +32,11 @@ def print_frontier(result: FrontierResult, folder: Path | None, console: Console
     plan, n = result.plan, result.frontier.n_users
     console.print()
     unit = f", money in {plan.currency}" if plan.currency else ""
-    head = f": what a budget buys for {counted(n, 'user')}, {len(result.arms)} arms{unit}\n"
+    head = f": what a budget buys for {counted(n, 'user')}, {counted(len(result.arms), 'arm')}{unit}\n"
     console.print(Text(plan.name, style="bold").append(head, style="not bold"))
     console.print(_table(result))
     console.print()
-    console.print(_legend(result.arms))
+    console.print(_legend(result))
     for sentence in sentences(result):
         console.print(Text(f"- {sentence}"))
     if folder is not None:
@@ -127,7 +128,8 @@ def _table(result: FrontierResult) -> Table:
 def _places(amounts: np.ndarray[Any, Any]) -> int:
     """Decimal places that show the digits of the middle of the amounts, and no more than their largest needs."""
     finite = np.abs(amounts[np.isfinite(amounts)])
-    return max(decimals(float(finite.max())), 0 if finite.max() >= 1000 else 2) if len(finite) else 0
+    places = decimals(float(finite.max())) if len(finite) else 0
+    return max(places, 2) if places > 0 else places
 
 
 def _coloured(mix: str) -> Text:
@@ -138,8 +140,12 @@ def _coloured(mix: str) -> Text:
     return text
 
 
-def _legend(arms: Sequence[str]) -> Text:
-    text = Text(f"a letter is {100 / CELLS:g}% of the users: ")
-    for j, arm in enumerate(arms):
-        text.append(("   " if j else "") + letter(j), style=HUES[j % len(HUES)]).append(f" {arm}")
-    return text
+def _legend(result: FrontierResult) -> Text:
+    """What the letters are; of many arms those alone that stand in a bar."""
+    columns, arms = result.columns(), result.arms
+    seen = {sign for k in range(len(result.budgets)) for sign in bar([columns[f"share.{arm}"][k] for arm in arms])}
+    text = Text(f"a letter is {100 / CELLS:g}% of the users:")
+    for j, arm in enumerate(arms[: len(LETTERS)]):
+        if len(arms) <= FEW or letter(j) in seen:
+            text.append(f"   {letter(j)}", style=HUES[j % len(HUES)]).append(f" {arm}")
+    return text.append(f"   {OTHER} any other arm") if OTHER in seen else text
