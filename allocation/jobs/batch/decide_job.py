@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +21,7 @@ from allocation.engine.stream.solved import Solved
 from allocation.engine.stream.terms import Terms
 from allocation.jobs.batch.changes import Changes, changes_of, read_previous
 from allocation.jobs.batch.decide_plan import LOCAL, DecideResult, DecideTask
+from allocation.jobs.batch.inputs import Inputs, open_inputs
 from allocation.jobs.batch.manifest import batch_manifest
 from allocation.jobs.batch.names import check_names
 from allocation.jobs.batch.parts import of_record
@@ -34,9 +32,7 @@ from allocation.jobs.batch.terms import terms_for
 from allocation.jobs.batch.work import Decide, SumUp, WritePart
 from allocation.jobs.tables.blocks import FiledSource
 from allocation.jobs.tables.duplicates import check_unique_ids
-from allocation.jobs.tables.open import open_responses
 from allocation.jobs.tables.served import Served, read_served
-from uplift.errors import InputError
 from uplift.files import expanded
 
 
@@ -69,28 +65,32 @@ def run_decide(task: DecideTask, watch: Watch | None = None) -> DecideResult:
     if not task.dry_run:
         checked_target(task.out)
     check_names(task.plan)
-    with _opened(task, watch) as (source, inputs):
-        job = _Job(task, source, _served(task, source, watch), inputs, watch)
-        watch.run(job.run_id)
-        changes = None
-        if task.dry_run:
-            solved, manifest, changes = job.dry()
-        else:
-            with output_folder(task.out, job.run_id, watch.step) as staging:
-                solved, manifest = job.write(str(staging.folder))
-                watch.step(f"publishing {task.out}")
-                staging.publish(manifest)
-        return DecideResult(
-            task=task,
-            run_id=job.run_id,
-            arms=source.arms,
-            solved=solved,
-            manifest=manifest,
-            changes=changes,
-            served=job.spent,
-            passes=watch.passes,
-            seconds=time.perf_counter() - began,
-        )
+    inputs = open_inputs(task.plan, task.trusted, watch.step)
+    job = _Job(task, inputs, _served(task, inputs.users, watch), watch)
+    watch.run(job.run_id)
+    changes = None
+    if task.dry_run:
+        with inputs.responses(None, watch.step) as source:
+            solved, manifest, changes = job.dry(source)
+    else:
+        with (
+            output_folder(task.out, job.run_id, watch.step) as staging,
+            inputs.responses(staging.out, watch.step) as source,
+        ):
+            solved, manifest = job.write(source, str(staging.folder))
+            watch.step(f"publishing {task.out}")
+            staging.publish(manifest)
+    return DecideResult(
+        task=task,
+        run_id=job.run_id,
+        arms=inputs.users.arms,
+        solved=solved,
+        manifest=manifest,
+        changes=changes,
+        served=job.spent,
+        passes=watch.passes,
+        seconds=time.perf_counter() - began,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +98,8 @@ class _Job:
     """A task whose inputs are open."""
 
     task: DecideTask
-    source: FiledSource
+    inputs: Inputs
     served: Served | None
-    inputs: dict[str, Any]
     watch: Watch
 
     @property
@@ -109,23 +108,32 @@ class _Job:
         return (0, 0.0) if self.served is None else (len(self.served), float(self.served.total))
 
     @cached_property
+    def spent_digest(self) -> str:
+        """The checksum of who is served, empty where nobody was to be looked up."""
+        return "" if self.served is None else _digest(self.served, self.task.plan.attributes)
+
+    @cached_property
     def run_id(self) -> str:
-        """The hash of plan, inputs and version: runs of the same id write the same bytes."""
-        further = {} if self.served is None else {"spent": _digest(self.served)}
-        text = json.dumps([version("earmark"), self.task.plan.digest(), self.inputs | further], sort_keys=True)
+        """The hash of plan, inputs and versions: runs of the same id write the same bytes.
+
+        Arrow's version is in it, since it stands in the files that Arrow writes.
+        """
+        further = {} if self.served is None else {"spent": self.spent_digest}
+        versions = [version("earmark"), pa.__version__]
+        text = json.dumps([versions, self.task.plan.digest(), self.inputs.fingerprint | further], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def write(self, staging: str) -> tuple[Solved, dict[str, Any]]:
+    def write(self, source: FiledSource, staging: str) -> tuple[Solved, dict[str, Any]]:
         """Decide, and write the parts into the staging folder; what was solved, and the manifest."""
-        with self._solved() as (terms, solved, passes):
-            work = WritePart(Decide(solved.rule, self.source.arms), staging, self.run_id)
+        with self._solved(source) as (terms, solved, passes):
+            work = WritePart(Decide(solved.rule, source.arms), staging, self.run_id)
             return solved, self._manifest(terms, solved, passes.blocks(work, "writing decisions"))
 
-    def dry(self) -> tuple[Solved, dict[str, Any], Changes | None]:
+    def dry(self, source: FiledSource) -> tuple[Solved, dict[str, Any], Changes | None]:
         """Everything but writing, and the changes against the decisions that are there."""
-        arms = self.source.arms
-        with self._solved() as (terms, solved, passes):
-            previous = read_previous(expanded(self.task.out), _id_type(self.source))
+        arms = source.arms
+        with self._solved(source) as (terms, solved, passes):
+            previous = read_previous(expanded(self.task.out), _id_type(source))
             records = passes.blocks(SumUp(Decide(solved.rule, arms), previous), "summing up decisions")
         changes = None
         if previous is not None:
@@ -133,57 +141,30 @@ class _Job:
         return solved, self._manifest(terms, solved, records), changes
 
     @contextmanager
-    def _solved(self) -> Iterator[tuple[Terms, Solved, Passes]]:
+    def _solved(self, source: FiledSource) -> Iterator[tuple[Terms, Solved, Passes]]:
         """The plan's terms, what was solved, and the passes for as long as they are needed."""
-        with _passes(self.task, self.source, self.served, self.watch) as passes:
+        with _passes(self.task, source, self.served, self.watch) as passes:
             self.watch.step("checking that every user stands once")
-            check_unique_ids(self.source)
-            terms = terms_for(self.task.plan, passes, self.source.arms, self.source.n, self.served)
+            check_unique_ids(source)
+            terms = terms_for(self.task.plan, passes, source.arms, source.n, self.served)
             if terms.limits:
-                yield terms, solve_limits_in_chunks(passes, terms, self.source.n), passes
+                yield terms, solve_limits_in_chunks(passes, terms, source.n), passes
             else:
                 yield terms, solve_budget_in_chunks(passes, terms.budget), passes
 
     def _manifest(self, terms: Terms, solved: Solved, records: Sequence[Record]) -> dict[str, Any]:
         users, cost = self.spent
-        further = {"spent": {"users": users, "cost": cost, "sha256": _digest(self.served)}} if self.served else {}
+        spent = {"users": users, "cost": cost, "sha256": self.spent_digest}
         return batch_manifest(
             self.task.plan,
             solved,
             [of_record(record) for record in records],
             run_id=self.run_id,
-            arms=self.source.arms,
-            fingerprint=self.inputs,
+            arms=self.inputs.users.arms,
+            fingerprint=self.inputs.fingerprint,
             budget=terms.budget,
-            further=further,
+            further={} if self.served is None else {"spent": spent},
         )
-
-
-@contextmanager
-def _opened(task: DecideTask, watch: Watch) -> Iterator[tuple[FiledSource, dict[str, Any]]]:
-    """The users and the fingerprint of what they come from; a model's predictions are kept for the run's time."""
-    plan = task.plan
-    if plan.responses is not None:
-        watch.step(f"opening {plan.responses}")
-        source = open_responses(plan.responses, plan.resources, plan.attributes)
-        source.start_fingerprint()
-        yield source, source.fingerprint()
-        return
-    if plan.model is None or plan.features is None:
-        raise InputError("the plan names neither responses nor a model and features; name one of them")
-    from allocation.jobs.predict_job import PredictPlan, run_predict  # models are slow to load
-
-    out = expanded(task.out).resolve()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for left in out.parent.glob(f".{out.name}.predicted-*"):
-        shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.predicted-", dir=out.parent) as folder:
-        wanted = PredictPlan(
-            plan.model, plan.features, plan.resources, plan.attributes, task.trusted, part_rows=plan.part_rows
-        )
-        run_predict(wanted, Path(folder) / "responses", watch.step)
-        manifest = json.loads((Path(folder) / "responses" / "manifest.json").read_text(encoding="utf-8"))
-        yield open_responses(Path(folder) / "responses", plan.resources, plan.attributes), manifest["input"]
 
 
 def _served(task: DecideTask, source: FiledSource, watch: Watch) -> Served | None:
@@ -197,9 +178,13 @@ def _id_type(source: FiledSource) -> pa.DataType:
     return source.block(0, 1).user_id.type
 
 
-def _digest(served: Served) -> str:
-    digest = hashlib.sha256("\0".join(map(str, served.user_id.to_pylist())).encode())
-    for array in (served.arm, served.cost, served.value, *served.resources.values()):
+def _digest(served: Served, attributes: Sequence[str]) -> str:
+    """A checksum of the users served and of all that is read of them: amounts by name, and attributes."""
+    ids = served.user_id.to_pylist()
+    asked = {name: served.attributes[name].to_pylist() for name in attributes if name in served.attributes}
+    digest = hashlib.sha256(json.dumps([ids, sorted(served.resources), asked], default=str, sort_keys=True).encode())
+    amounts = [served.resources[name] for name in sorted(served.resources)]
+    for array in (served.arm, served.cost, served.value, *amounts):
         digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
