@@ -1,0 +1,76 @@
+"""What a batch run reads: a response table as it is, or a model's predictions, kept for as long as the run lasts."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from allocation.jobs.plan import Plan
+from allocation.jobs.tables.blocks import FiledSource
+from allocation.jobs.tables.open import open_responses
+from uplift.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """The plan's users, opened, and the fingerprint of all that their responses come from.
+
+    users : the response table, or the features with a model that predicts each block anew.
+    """
+
+    plan: Plan
+    trusted: tuple[str, ...]
+    users: FiledSource
+    fingerprint: dict[str, Any]
+
+    @contextmanager
+    def responses(self, beside: Path | None, step: Callable[[str], None]) -> Iterator[FiledSource]:
+        """The users with their responses, to be read as often as it takes.
+
+        What a model predicts is written once, into a folder that goes when the run ends: beside the folder of the
+        decisions, which is locked, or where temporary files are (None).
+        """
+        if self.plan.responses is not None:
+            yield self.users
+            return
+        from allocation.jobs.predict_job import PredictPlan, run_predict  # models are slow to load
+
+        plan, prefix = self.plan, f".{beside.name if beside else 'earmark'}.predicted-"
+        for left in () if beside is None else _named(beside.parent, prefix):
+            shutil.rmtree(left, ignore_errors=True)  # of a run that was killed: this one holds the lock
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=None if beside is None else beside.parent) as folder:
+            made = Path(folder) / "responses"
+            model, features = str(plan.model), str(plan.features)
+            run_predict(
+                PredictPlan(model, features, plan.resources, plan.attributes, self.trusted, plan.part_rows),
+                made,
+                step,
+            )
+            yield open_responses(made, plan.resources, plan.attributes)
+
+
+def open_inputs(plan: Plan, trusted: tuple[str, ...], step: Callable[[str], None]) -> Inputs:
+    """Open what the plan names, and hash it.
+
+    Raises InputError for a plan that names neither responses nor a model with features, and as opening does.
+    """
+    if plan.responses is not None:
+        step(f"opening {plan.responses}")
+        users: FiledSource = open_responses(plan.responses, plan.resources, plan.attributes)
+    elif plan.model is not None and plan.features is not None:
+        from allocation.jobs.tables.predicted import open_predicted  # models are slow to load
+
+        step(f"opening {plan.model} and {plan.features}")
+        users = open_predicted(plan.model, plan.features, plan.resources, plan.attributes, trusted=trusted)
+    else:
+        raise InputError("the plan names neither responses nor a model and features; name one of them")
+    return Inputs(plan, trusted, users, users.fingerprint())
+
+
+def _named(folder: Path, prefix: str) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name.startswith(prefix)] if folder.is_dir() else []
