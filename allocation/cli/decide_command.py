@@ -26,7 +26,7 @@ def decide(
     plan: Annotated[
         Path,
         typer.Argument(
-            help="TOML file: what to decide from, the budget, the limits. The README shows one.", metavar="PLAN.toml"
+            help="TOML file: what to decide from, the budget, the limits; see above.", metavar="PLAN.toml"
         ),
     ],
     out: Annotated[
@@ -82,7 +82,7 @@ def decide(
     ] = None,
     partitions: Annotated[
         int | None,
-        typer.Option(min=1, help="Spark's tasks a pass. [default: one a part]", metavar="NUMBER"),
+        typer.Option(min=1, help="Spark's tasks a pass. [default: four a core]", metavar="NUMBER"),
     ] = None,
     log: Annotated[
         Log,
@@ -99,6 +99,22 @@ def decide(
 
     The decisions appear in one step, or not at all: a run that is killed or fails leaves the earlier ones as they
     were, and the same command goes on where it stopped. The same plan, table and version give the same bytes.
+
+    A plan, with paths relative to its own folder:
+
+    \b
+        [plan]
+        name = "spring"
+        responses = "responses/"       # or: model = ..., features = ...
+        budget = 100_000               # left out: only the limits bind
+        currency = "EUR"
+    \b
+        [[limit]]                      # as many as you like
+        name = "few big coupons"
+        arms = ["8 EUR"]               # default: every arm but control
+        where = { segment = "head" }   # default: everybody
+        measure = "users"              # or cost, value, a resource
+        max = "20%"                    # a number, or a share; or min
     """
     with watched(log) as seen:
         from allocation.jobs.batch.decide_job import Watch, run_decide
