@@ -157,6 +157,12 @@ def read(path: Path) -> str:
     return "read"
 
 
+def say(text: str) -> None:
+    """A line for whoever started this, at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def main(count: int, seed: int) -> int:
     """Mutate and read so many files; the exit code."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -169,19 +175,19 @@ def main(count: int, seed: int) -> int:
             content = bytes(mutate(bytearray(files[int(rng.integers(0, len(files)))]), rng))
             path = Path(folder) / f"{k}.parquet"
             path.write_bytes(content)
-            print(k, mutate.__name__, flush=True)
+            say(f"{k} {mutate.__name__}")
             began = time.monotonic()
             try:
                 came[read(path)] += 1
-            except Exception:  # whatever it is, it is what the test is for
+            except Exception:  # noqa: BLE001  # whatever it is, it is what the test is for
                 kept = Path(tempfile.gettempdir()) / f"mutated-{seed}-{k}.parquet"
                 kept.write_bytes(content)
-                print(f"{kept}: {traceback.format_exc()}", flush=True)
+                say(f"{kept}: {traceback.format_exc()}")
                 return 1
             slowest = max(slowest, time.monotonic() - began)
             path.unlink()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{came['refused']} refused, {came['read']} read, slowest {slowest:.2f} s, peak {peak} MB", flush=True)
+    say(f"{came['refused']} refused, {came['read']} read, slowest {slowest:.2f} s, peak {peak} MB")
     return int(slowest > SECONDS)
 
 

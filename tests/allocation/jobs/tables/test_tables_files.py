@@ -64,7 +64,8 @@ def test_links_are_followed_once(folder, tmp_path):
     os.symlink(folder, folder / "sub" / "loop")
     (tmp_path / "other").mkdir()
     os.symlink(folder / "b.parquet", tmp_path / "other" / "link.parquet")
-    assert len(names(folder)) == 4 and names(tmp_path / "other") == ["link.parquet"]
+    assert len(names(folder)) == 4
+    assert names(tmp_path / "other") == ["link.parquet"]
 
 
 def test_urls_find_what_paths_find(folder):
@@ -132,7 +133,7 @@ def test_paths_to_nothing_are_refused(path, message, tmp_path, monkeypatch):
 
 def test_a_folder_without_parquet_says_what_is_there(tmp_path):
     (tmp_path / "x.csv").write_text("a")
-    with pytest.raises(InputError, match="holds no Parquet file; there is x.csv and no name that ends in .parquet"):
+    with pytest.raises(InputError, match=r"holds no Parquet file; there is x.csv and no name that ends in .parquet"):
         find_files(tmp_path)
 
 
@@ -140,7 +141,7 @@ def test_a_half_copied_file_is_not_left_out(tmp_path):
     write(tmp_path, responses(3))
     (tmp_path / "b.parquet.tmp").write_bytes(b"")
     with pytest.raises(
-        InputError, match="holds b.parquet.tmp, which looks like a Parquet file that is not yet whole"
+        InputError, match=r"holds b.parquet.tmp, which looks like a Parquet file that is not yet whole"
     ):
         find_files(tmp_path)
 
@@ -148,7 +149,7 @@ def test_a_half_copied_file_is_not_left_out(tmp_path):
 def test_files_under_other_folder_names_are_refused(tmp_path):
     write(tmp_path / "day=1", responses(3))
     write(tmp_path / "week=1", responses(3, 3))
-    with pytest.raises(InputError, match="stands under folders that name week, .*day=1.* under day"):
+    with pytest.raises(InputError, match=r"stands under folders that name week, .*day=1.* under day"):
         open_responses(tmp_path)
 
 
@@ -170,5 +171,5 @@ def test_a_column_that_a_folder_names_too_is_refused(tmp_path):
     table = responses(3).append_column("day", [np.arange(3)])
     write(tmp_path / "day=1", table)
     assert open_responses(tmp_path).n == 3
-    with pytest.raises(InputError, match="day is a column of .* and a folder's name above it"):
+    with pytest.raises(InputError, match=r"day is a column of .* and a folder's name above it"):
         open_responses(tmp_path, attributes=["day"])

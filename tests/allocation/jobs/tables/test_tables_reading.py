@@ -37,10 +37,12 @@ WHOLE = responses(1_000)
 
 def agrees(block: Block, first: int, end: int) -> None:
     rows = WHOLE.slice(first, end - first)
-    assert block.first == first and len(block) == end - first
+    assert block.first == first
+    assert len(block) == end - first
     assert block.user_id.to_pylist() == rows["user_id"].to_pylist()
     for kind, table in (("value", block.value), ("cost", block.cost)):
-        assert table.dtype == np.float32 and table.flags.c_contiguous
+        assert table.dtype == np.float32
+        assert table.flags.c_contiguous
         np.testing.assert_array_equal(table, expected(rows, kind))
     np.testing.assert_array_equal(block.positions, np.arange(first, end))
 
@@ -73,7 +75,7 @@ def test_a_stream_may_begin_later(folder):
 def test_a_source_travels(folder):
     source = open_responses(folder)
     source.start_fingerprint()
-    agrees(pickle.loads(pickle.dumps(source)).block(390, 410), 390, 410)
+    agrees(pickle.loads(pickle.dumps(source)).block(390, 410), 390, 410)  # noqa: S301  # as Spark does
 
 
 def test_only_row_groups_that_overlap_are_read(tmp_path):
@@ -107,7 +109,8 @@ def test_one_huge_row_group_streams_in_bounded_memory(tmp_path, monkeypatch):
     for block in source.stream(100_000):
         most, seen = max(most, pa.total_allocated_bytes() - before), seen + len(block)
         assert block.value[0, 0] == np.float32(block.first)
-    assert seen == n and most < 19e6
+    assert seen == n
+    assert most < 19e6
 
 
 def test_at_most_two_blocks_are_alive(folder):
@@ -215,14 +218,16 @@ def test_single_precision_stays_only_where_all_columns_have_it(value, cost, dtyp
     write(tmp_path, pa.table(cells))
     block = open_responses(tmp_path).block(0, 2)
     assert (str(block.value.dtype), str(block.cost.dtype)) == dtypes
-    assert block.value.tolist() == [[1, 1], [2, 2]] and block.cost.tolist() == [[3, 3], [4, 4]]
+    assert block.value.tolist() == [[1, 1], [2, 2]]
+    assert block.cost.tolist() == [[3, 3], [4, 4]]
 
 
 def test_mixed_columns_become_double(tmp_path):
     table = responses(4).set_column(1, "value.none", pa.array([2**53, 1, 2, 3]))
     write(tmp_path, table)
     value = open_responses(tmp_path).block(0, 4).value
-    assert value.dtype == np.float64 and value[0, 0] == 2.0**53
+    assert value.dtype == np.float64
+    assert value[0, 0] == 2.0**53
 
 
 def test_eligible_resources_and_attributes_come_along(tmp_path):
