@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from allocation.engine.stream.chunks import Arrays, Work, merged
 from allocation.jobs.batch.passes import BlockWork, Cut, Record
-from allocation.jobs.spark_session import no_warning, one_failure, open_session
+from allocation.jobs.spark_session import no_warning, one_failure, open_session, stop
 from allocation.jobs.spark_tasks import (
     DONE,
     ERRORS,
@@ -79,7 +79,7 @@ class SparkPasses:
     def close(self) -> None:
         """Stop the session if it was started here."""
         if self.own:
-            self.spark.stop()
+            stop(self.spark)
 
     @property
     def arms(self) -> int:

@@ -37,7 +37,12 @@ SETTINGS = {
     "spark.speculation": "false",
     "spark.driver.maxResultSize": "0",  # what comes home is bounded by the passes
 }
-HERE = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1", "spark.driver.memory": "2g"}
+HERE = {  # Java only hands rows on, so that it needs no compiler that takes its time
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.memory": "2g",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+}
 MENDS = (
     ("No module named", "install the same earmark in the Python of every executor"),
     ("PYTHON_VERSION_MISMATCH", "set PYSPARK_PYTHON to the same version of Python for the executors"),
@@ -79,6 +84,13 @@ def open_session(master: str | None) -> tuple[SparkSession, bool]:
     return _started(master), True
 
 
+def stop(spark: SparkSession) -> None:
+    """Stop a session, also one whose Java has died."""
+    with suppress(*FAILURES), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        spark.stop()
+
+
 def _started(master: str | None) -> SparkSession:
     local = master is not None and master.startswith("local")
     conf = SparkConf().setAppName("earmark").setAll(list((SETTINGS | (HERE if local else {})).items()))
@@ -90,7 +102,8 @@ def _started(master: str | None) -> SparkSession:
             gateway = SparkContext._gateway or launch_gateway(conf, {"stderr": log})
             return SparkSession(SparkContext(conf=conf, gateway=gateway))
         except (*FAILURES, RuntimeError, TypeError, ValueError, OSError) as error:
-            told = f"{error}\n{_written(log)}"
+            # Where Java has not come up, only its own words say why.
+            told = _written(log) if "JAVA_GATEWAY_EXITED" in str(error) else str(error)
             with suppress(*FAILURES):
                 if SparkContext._active_spark_context is not None:
                     SparkContext._active_spark_context.stop()
