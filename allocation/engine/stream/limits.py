@@ -66,12 +66,22 @@ def solve_limits_in_chunks(chunks: Chunks, terms: Terms, places: int) -> Solved:
 
 def _held(frontier: Frontier, chunk: Chunk, terms: Terms) -> Solved:
     """Everybody in memory."""
-    problem = problem_of(chunk, terms)
+    about = [mask is None or not len(mask) or bool(mask.any()) for mask in chunk.masks]
+    for limit, anybody in zip(terms.limits, about, strict=True):
+        if not anybody and not limit.low <= 0 <= limit.high:
+            raise ProblemError(
+                f"limit {limit.name!r} cannot be kept: nobody whom it is about is left to decide for, so nothing can "
+                "be used of it; loosen it, or leave it out"
+            )
+    problem = problem_of(chunk, terms, about)
     a = solve(problem)
-    prices = np.array([*([] if terms.budget is None else [a.price]), *(use.price for use in a.limits)])
+    found = {use.name: use for use in a.limits}
+    nothing = uses_of(terms.limits, [Fraction(0)] * len(terms.limits), np.zeros(len(terms.limits)))
+    uses = tuple(found.get(use.name, use) for use in nothing)
+    prices = np.array([*([] if terms.budget is None else [a.price]), *(use.price for use in uses)])
     rule = LimitRule(Choice(terms, prices, 0.0), chunk.places(), a.decision)
     totals = _totals(problem, a.decision)
-    return solved(rule, frontier, terms.limit, totals, a.price, a.bound, a.limits)
+    return solved(rule, frontier, terms.limit, totals, a.price, a.bound, uses)
 
 
 def _prices(chunks: Chunks, terms: Terms, sample: Sample) -> tuple[StreamScores, Dual]:

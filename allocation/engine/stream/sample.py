@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -126,9 +127,10 @@ def draw(chunks: Chunks, terms: Terms, places: int, size: int) -> tuple[Sample, 
     return Sample(unpacked([pick], terms), n, worst - 1e-12 * size_of, pick["of_row"]), heap_of(found)
 
 
-def problem_of(chunk: Chunk, terms: Terms) -> Problem:
-    """The plan's own problem, where the chunk holds everybody."""
-    limits = [replace(limit, users=mask) for limit, mask in zip(terms.limits, chunk.masks, strict=True)]
+def problem_of(chunk: Chunk, terms: Terms, kept: Sequence[bool]) -> Problem:
+    """The plan's own problem, where the chunk holds everybody, with those limits (m,) that are kept."""
+    each = zip(terms.limits, chunk.masks, kept, strict=True)
+    limits = [replace(limit, users=mask) for limit, mask, stays in each if stays]
     return Problem(chunk.value, chunk.cost, terms.budget, chunk.eligible, limits, dict(chunk.resources))
 
 
