@@ -14,6 +14,7 @@ from allocation import Allocation, Problem, solve
 from allocation.engine.limit import ProblemError
 from allocation.engine.price import margins
 from allocation.engine.stream import budget as stream
+from allocation.engine.stream import heaps
 from allocation.engine.stream.budget import solve_budget_in_chunks
 from allocation.engine.stream.chunks import HeldChunks
 from allocation.engine.stream.solved import Solved
@@ -29,7 +30,7 @@ FEW = (0, 1, 3, 10, 1 << 20)
 @pytest.fixture
 def coarse(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Few bins for a doubling of the return: a heap takes no time, and more steps are open."""
-    monkeypatch.setattr(stream, "DIGITS", 3)
+    monkeypatch.setattr(heaps, "DIGITS", 3)
     return monkeypatch
 
 
@@ -85,7 +86,7 @@ def test_users_of_one_return_end_in_the_right_chunk(few: int, coarse: pytest.Mon
 @given(problem=problems(max_users=8), few=st.sampled_from(FEW), size=st.integers(1, 9))
 def test_small_problems_of_whole_numbers_and_cents(problem: Problem, few: int, size: int):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "DIGITS", 2)
+        patch.setattr(heaps, "DIGITS", 2)
         patch.setattr(stream, "OPEN", few)
         chunks = HeldChunks(problem, size)
         assert_the_same(problem, solve(problem), solve_budget_in_chunks(chunks, problem.budget), chunks)

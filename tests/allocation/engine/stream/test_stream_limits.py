@@ -12,7 +12,7 @@ import pytest
 
 from allocation import Limit, Problem, solve
 from allocation.engine.limit import ProblemError
-from allocation.engine.stream import budget
+from allocation.engine.stream import heaps
 from allocation.engine.stream import limits as stream
 from allocation.engine.stream.chunks import HeldChunks
 from allocation.engine.stream.limits import solve_limits_in_chunks
@@ -31,7 +31,7 @@ def hardly_any_held() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stream, "HELD", 300)
         patch.setattr(stream, "NEAR", 600)
-        patch.setattr(budget, "DIGITS", 3)  # the frontier is not what is tested here
+        patch.setattr(heaps, "DIGITS", 3)  # the frontier is not what is tested here
         yield patch
 
 
@@ -179,3 +179,26 @@ def test_margins_are_of_the_scores_with_the_prices_of_limits_in_them():
         own = score[rows, decision]
         score[rows, decision] = -np.inf
         np.testing.assert_allclose(margin, own - score.max(axis=1), rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("left", [200, 700])
+def test_a_limit_of_whose_users_nobody_is_left(left: int):
+    """They were served: a cap does not bind, a floor cannot be kept and is named; held in memory or not."""
+    rng = np.random.default_rng(9)
+    problem = random_limited_problem(rng, left + 100, 3, "segment budgets")
+    gone = np.arange(problem.n_users) < 100
+    other = Limit("some", max=0.3 * left)
+    some = without(replace(problem, limits=[other]), ~gone)
+    for bounds in ({"max": 7}, {"min": -1.0, "measure": "value"}, {"min": 3}):
+        whole = replace(problem, limits=[Limit("gone", users=gone, **bounds), other])
+        chunks = SomeChunks(whole, 90, ~gone)
+        if bounds == {"min": 3}:
+            with pytest.raises(ProblemError, match="'gone'"):
+                solve_limits_in_chunks(chunks, terms_of_problem(whole), whole.n_users)
+            continue
+        solved = solve_limits_in_chunks(chunks, terms_of_problem(whole), whole.n_users)
+        use = solved.limits[0]
+        assert (use.name, use.used, use.price, use.binding) == ("gone", 0.0, 0.0, None)
+        assert_sound(some, replace(solved, limits=solved.limits[1:]), decided(solved, chunks))
+        for chunk in chunks:
+            assert len(solved.rule.margins(chunk, solved.rule.decide(chunk))) == len(chunk)

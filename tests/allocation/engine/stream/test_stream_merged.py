@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from allocation.engine.stream.heaps import heap_of_chunk, heaps_added
 from allocation.engine.stream.chunks import HeldChunks, merged
+from allocation.engine.stream.heaps import heap_of_chunk, heaps_added
 from tests.strategies import random_problem
 
 
