@@ -12,7 +12,7 @@ from allocation.engine.money import amount_text, exact_sum, float_above, float_b
 from allocation.engine.stream.chunks import Arrays, Chunk
 from allocation.engine.stream.terms import Terms, terms_of
 from allocation.jobs.batch.passes import Passes
-from allocation.jobs.plan import Plan, PlanLimit
+from allocation.jobs.plan import Plan, PlanLimit, Share
 from allocation.jobs.tables.served import Served
 from allocation.jobs.where import mask_of
 from uplift.errors import InputError
@@ -42,24 +42,24 @@ def terms_for(plan: Plan, passes: Passes, arms: tuple[str, ...], n: int, served:
 
 
 def _about(plan: Plan, passes: Passes, n: int, served: Served | None) -> list[int]:
-    """How many users each limit is about; the pass is made where that is not known without it."""
-    if not any(limit.where for limit in plan.limits):
+    """How many users each limit is about, served or not; the pass is made where that is not known without it.
+
+    A user who was served counts once, whether the table still has him or not.
+    """
+    shares = any(isinstance(bound, Share) for limit in plan.limits for bound in (limit.min, limit.max))
+    if not any(limit.where for limit in plan.limits) and (served is None or not shares):
         return [n] * len(plan.limits)
     parts = passes.each(CountMasks(), "counting whom limits are about")
-    found = np.sum([part["users"] for part in parts], axis=0).tolist()
-    for limit, users in zip(plan.limits, found, strict=True):
-        if users == 0 and served is None:
+    found = np.sum([part["users"] for part in parts], axis=0)
+    if served is not None:
+        found = found + [int(_inside(limit, served).sum()) for limit in plan.limits]
+    for limit, users in zip(plan.limits, found.tolist(), strict=True):
+        if users == 0:
             asked = ", ".join(f"{name} = {list(values)}" for name, values in limit.where.items())
             raise InputError(
                 f"limit {limit.name!r} is about nobody: no user has {asked}; mend its where, or leave the limit out"
             )
-    if served is None:
-        return [int(users) for users in found]
-    gone = [_inside(limit, served) for limit in plan.limits]
-    return [
-        int(users + inside.sum()) if limit.where else n
-        for limit, users, inside in zip(plan.limits, found, gone, strict=True)
-    ]
+    return [int(users) for users in found]
 
 
 def _limit(limit: PlanLimit, users: int, budget: float | None, used: Fraction) -> Limit:
