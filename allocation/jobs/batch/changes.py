@@ -50,21 +50,24 @@ class Changes:
     @property
     def same(self) -> int:
         """Users who keep their arm."""
-        return sum(count for a, b, count in self._flows() if a == b)
+        return sum(int(self.users[i, j]) for i, j in self._kept())
 
     @property
     def moved(self) -> int:
         """Users who were there and get another arm."""
-        return sum(count for a, b, count in self._flows() if a != b and NOT_THERE not in (a, b))
+        return int(self.users[:-1, :-1].sum()) - self.same
 
     def biggest(self, most: int = 5) -> list[tuple[str, str, int]]:
         """The largest moves: from which arm, to which, how many users."""
-        moves = [flow for flow in self._flows() if flow[0] != flow[1] and flow[2]]
+        rows, columns = (*self.before, NOT_THERE), (*self.now, NOT_THERE)
+        kept = self._kept()
+        at = [(i, j) for i, j in np.argwhere(self.users).tolist() if (i, j) not in kept]
+        moves = [(rows[i], columns[j], int(self.users[i, j])) for i, j in at]
         return sorted(moves, key=lambda flow: (-flow[2], flow[0], flow[1]))[:most]
 
-    def _flows(self) -> list[tuple[str, str, int]]:
-        rows, columns = (*self.before, NOT_THERE), (*self.now, NOT_THERE)
-        return [(a, b, int(self.users[i, j])) for i, a in enumerate(rows) for j, b in enumerate(columns)]
+    def _kept(self) -> set[tuple[int, int]]:
+        """The cells of users who keep their arm; an arm may be called as those are who are not there."""
+        return {(self.before.index(arm), j) for j, arm in enumerate(self.now) if arm in self.before}
 
 
 def read_previous(folder: Path, id_type: pa.DataType) -> Previous | None:
