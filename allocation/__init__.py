@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from allocation.evaluation.repeated import evaluate_splits
     from allocation.evaluation.stability import stability
     from allocation.evaluation.support_by_arm import support_by_arm
+    from allocation.jobs.batch.in_memory import decide
     from allocation.policies.base import Policy
     from allocation.policies.baselines import BestMix, BestSingleArm, Nobody, OutcomeTargeting, RandomArm
     from allocation.policies.end_to_end import EndToEnd
@@ -53,6 +54,7 @@ _HOME = {
     "RandomArm": "allocation.policies.baselines",
     "TwoStage": "allocation.policies.two_stage",
     "curve_area": "allocation.evaluation.curve",
+    "decide": "allocation.jobs.batch.in_memory",
     "decide_all": "allocation.evaluation.decided",
     "evaluate": "allocation.evaluation.evaluate",
     "evaluate_splits": "allocation.evaluation.repeated",
@@ -81,6 +83,7 @@ __all__ = [
     "RandomArm",
     "TwoStage",
     "curve_area",
+    "decide",
     "decide_all",
     "evaluate",
     "evaluate_splits",

@@ -30,6 +30,7 @@ from allocation.jobs.batch.staging import output_folder
 from allocation.jobs.batch.target import checked_target
 from allocation.jobs.batch.terms import terms_for
 from allocation.jobs.batch.work import Decide, SumUp, WritePart
+from allocation.jobs.plan import Plan
 from allocation.jobs.tables.blocks import FiledSource
 from allocation.jobs.tables.duplicates import check_unique_ids
 from allocation.jobs.tables.served import Served, read_served
@@ -145,12 +146,7 @@ class _Job:
         """The plan's terms, what was solved, and the passes for as long as they are needed."""
         with _passes(self.task, source, self.served, self.watch) as passes:
             self.watch.step("checking that every user stands once")
-            check_unique_ids(source)
-            terms = terms_for(self.task.plan, passes, source.arms, source.n, self.served)
-            if terms.limits:
-                yield terms, solve_limits_in_chunks(passes, terms, source.n), passes
-            else:
-                yield terms, solve_budget_in_chunks(passes, terms.budget), passes
+            yield *solve_plan(self.task.plan, passes, source, self.served), passes
 
     def _manifest(self, terms: Terms, solved: Solved, records: Sequence[Record]) -> dict[str, Any]:
         users, cost = self.spent
@@ -165,6 +161,15 @@ class _Job:
             budget=terms.budget,
             further={} if self.served is None else {"spent": spent},
         )
+
+
+def solve_plan(plan: Plan, passes: Passes, source: FiledSource, served: Served | None = None) -> tuple[Terms, Solved]:
+    """The plan's terms for the users who are not served yet, solved; InputError for a user who stands twice."""
+    check_unique_ids(source)
+    terms = terms_for(plan, passes, source.arms, source.n, served)
+    if not terms.limits:
+        return terms, solve_budget_in_chunks(passes, terms.budget)
+    return terms, solve_limits_in_chunks(passes, terms, source.n)
 
 
 def _served(task: DecideTask, source: FiledSource, watch: Watch) -> Served | None:
