@@ -187,7 +187,7 @@ def _logged() -> Iterator[Events]:
         except BaseException as error:
             if isinstance(error, typer.Exit):
                 raise
-            message = message_of(error)
+            message = "interrupted" if isinstance(error, KeyboardInterrupt) else message_of(error)
             if message is None:
                 named = f"{type(error).__name__}: {error}".rstrip(": ")
                 trace = "".join(traceback.format_exception(error))
