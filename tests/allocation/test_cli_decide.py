@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from allocation import BestMix
 from tests.allocation.nightly import (
     ARMS,
     LIMITS,
@@ -25,6 +28,7 @@ from tests.allocation.nightly import (
     widest,
 )
 from tests.allocation.test_cli import assert_one_message
+from uplift import Campaign
 
 
 @pytest.fixture
@@ -262,3 +266,42 @@ def test_misused_options_exit_2(arguments: list[str], plan: Path, tmp_path: Path
     before = state(tmp_path)
     assert earmark("decide", plan, *arguments)[0] == 2
     assert state(tmp_path) == before
+
+
+def test_a_model_takes_the_place_of_the_table_and_its_arms_are_checked_too(plan: Path):
+    """A rule of thumb says the same of everybody, so that the spend can be counted."""
+    log = pd.DataFrame(
+        {"arm": ["none", "mail"] * 200, "spend": [1.0, 3.0] * 200, "cost": [0.0, 0.5] * 200, "age": 1.0}
+    )
+    roles = {"features": ["age"], "treatment": "arm", "value": "spend", "cost": "cost"}
+    BestMix().fit(Campaign.from_frame(log, **roles)).save("policy")
+    users(300)[["user_id", "segment"]].assign(age=1.0).to_parquet("features.parquet")
+    given = ["--model", "policy", "--features", "features.parquet", "--budget", "20", "--out", "out"]
+    code, _, err = earmark("decide", plan, *given)
+    assert code == 0, err
+    frame = decisions(Path("out"))
+    assert (int((frame["arm"] == "mail").sum()), total(frame["expected_cost"])) == (40, 20)
+    plan.write_text(PLAN + LIMITS)
+    assert_one_message(*earmark("decide", plan, *given), ["names the arm '[b]coupon'", "'none', 'mail'"])
+    plan.write_text(PLAN + '[[limit]]\nname = "few"\nwhere = { segment = "head" }\nmax = 3\n')
+    assert earmark("decide", plan, *given)[0] == 0
+    chosen = decisions(Path("out")).merge(users(300), on="user_id")
+    assert int(((chosen["arm"] == "mail") & (chosen["segment"] == "head")).sum()) <= 3
+
+
+def test_the_commands_stand_in_the_order_of_their_use_and_help_needs_no_numerical_library():
+    code = (
+        "import sys\nfrom allocation.cli import app\n"
+        "for words in ([], ['decide'], ['frontier'], ['inspect'], ['export']):\n"
+        "    try:\n        app([*words, '--help'])\n    except SystemExit:\n        pass\n"
+        "heavy = {'numpy', 'pandas', 'pyarrow', 'numba', 'torch', 'altair', 'pyspark', 'rich'} & set(sys.modules)\n"
+        "sys.exit(repr(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"COLUMNS": "80"})
+    assert done.returncode == 0, done.stderr
+    commands = [line.split()[0] for line in done.stdout.split("Commands:")[1].split("Usage:")[0].splitlines() if line]
+    order = ["demo", "simulate", "fit", "evaluate", "predict", "frontier", "decide", "inspect", "export", "app"]
+    assert commands == [*order, "recommend"]
+    assert "..." not in done.stdout.split("Commands:")[1].split("app ")[0]
+    for option in ("--dry-run", "--spent", "--engine", "--log", "--budgets"):
+        assert option in done.stdout
