@@ -13,7 +13,7 @@ from scipy.optimize import linprog
 
 from allocation.engine.limit import BUDGET, ProblemError
 from allocation.engine.money import amount_text
-from allocation.engine.scores import Scores
+from allocation.engine.scores import DualFunction
 
 # For prices y (m,) of the rows: what the cheapest decision pays, sum_i min_j sum_r y_r a_rij, and uses (m,).
 Cheapest = Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]
@@ -59,7 +59,7 @@ class Outline:
         return max(span, abs(side.bound), abs(float(self.least[side.row]))) or 1.0
 
 
-def outline_of(scores: Scores) -> Outline:
+def outline_of(scores: DualFunction) -> Outline:
     """The rows of a problem and what decisions can use of them; two passes over the users for each row."""
 
     def cheapest(prices: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -74,7 +74,7 @@ def outline_of(scores: Scores) -> Outline:
     return Outline(names, measures, scores.low, scores.high, least, most, cheapest)
 
 
-def explain(scores: Scores) -> ProblemError | None:
+def explain(scores: DualFunction) -> ProblemError | None:
     """The error that names the smallest clash and its mend; None if some mixture of decisions keeps all rows."""
     outline = outline_of(scores)
     clash = smallest_clash(outline)

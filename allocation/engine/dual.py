@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from allocation.engine import threads
 from allocation.engine.newton import Units, curvature, step
 from allocation.engine.rows import Floats
-from allocation.engine.scores import USERS, VALUE, Scores, Survey
+from allocation.engine.scores import USERS, VALUE, DualFunction, Scores
 
 SAMPLE = 5000  # users of the sample that the first prices come from, and
 KNOWN = 20  # of them in a row, or else it is left out there
@@ -28,7 +29,7 @@ SHARP = 30.0  # typical amounts by which the sharp choice may be off; more than 
 STEPS = 60  # at one heat
 REACH = 8.0  # heats by which a price may move in a step, before it has proved itself
 
-Bend = Callable[[Scores, Survey, Floats, Units, float], Floats]  # what `curvature` finds, and how
+Bend = Callable[[Any, Any, Floats, Units, float], Floats]  # what `curvature` finds, and how
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,7 @@ class Dual:
     """
 
     prices: Floats
-    survey: Survey
+    survey: Any
     value: float
     heat: float
     units: Units
@@ -87,7 +88,7 @@ def units_of(scores: Scores) -> Units:
     return Units(scale, price)
 
 
-def off(scores: Scores, prices: Floats, usage: Floats, units: Units) -> float:
+def off(scores: DualFunction, prices: Floats, usage: Floats, units: Units) -> float:
     """How far the use of some row is from what its price asks for, in typical amounts: about as many users."""
     over, under = usage - scores.high, scores.low - usage
     free = np.maximum(np.maximum(over, under), 0)
@@ -96,7 +97,13 @@ def off(scores: Scores, prices: Floats, usage: Floats, units: Units) -> float:
 
 
 def cool(
-    scores: Scores, prices: Floats, units: Units, heat: float, last: float, worst: float, bend_of: Bend = curvature
+    scores: DualFunction,
+    prices: Floats,
+    units: Units,
+    heat: float,
+    last: float,
+    worst: float,
+    bend_of: Bend = curvature,
 ) -> Floats:
     """Prices of the least softened dual at the last heat; each heat starts where the one before ended."""
     n = scores.n
@@ -110,17 +117,17 @@ def cool(
 
 
 def _newton(
-    scores: Scores, prices: Floats, units: Units, heat: float, close: float, worst: float, bend_of: Bend
+    scores: DualFunction, prices: Floats, units: Units, heat: float, close: float, worst: float, bend_of: Bend
 ) -> tuple[Floats, float]:
     """Newton's method at one heat, until every row is within `close` typical amounts of what its price asks for."""
 
-    def look(at: Floats) -> tuple[Survey, float]:
+    def look(at: Floats) -> tuple[Any, float]:
         """The soft choice and the softened dual at some prices."""
         survey = scores.survey(at, heat=heat)
         return survey, survey.total + math.fsum(scores.support(at))
 
     reach = REACH
-    survey: Survey | None
+    survey: Any
     survey, value = look(prices)
     for _ in range(STEPS):
         if survey is not None:
@@ -150,7 +157,7 @@ def _newton(
     return prices, value
 
 
-def sharp(scores: Scores, prices: Floats, units: Units, heat: float, worst: float) -> Dual:
+def sharp(scores: DualFunction, prices: Floats, units: Units, heat: float, worst: float) -> Dual:
     """The dual at some prices, those of nearly 0 at 0, where every user chooses sharply."""
     prices = scores.snapped(np.where(np.abs(prices) < 1e-12 * units.price, 0.0, prices))
     survey = scores.survey(prices)

@@ -15,7 +15,7 @@ from allocation.engine.dual import Dual, minimise, off
 from allocation.engine.money import amount_text, exact_sum, exact_total, float_below
 from allocation.engine.problem import Allocation, Problem, ProblemError, allocation_of
 from allocation.engine.rows import Floats, Ints, excess, used, uses_of
-from allocation.engine.scores import Scores, scores_of
+from allocation.engine.scores import DualFunction, Scores, scores_of
 
 SIZES = (1, 4, 16)  # of the cores in which a decision is sought, one after the other
 MANY = 200.0  # typical amounts, and
@@ -60,7 +60,7 @@ def solve_limits(problem: Problem) -> Allocation:
     return allocation_of(problem, decision, float(dual.prices[0]) if first else 0.0, bound, uses)
 
 
-def without_noise(scores: Scores, dual: Dual, bound: float) -> tuple[Dual, float]:
+def without_noise(scores: DualFunction, dual: Dual, bound: float) -> tuple[Dual, float]:
     """The dual with prices of nearly 0 at 0, where that bounds as well: such a limit does not bind."""
     large = np.abs(dual.prices) >= LOW_PRICE * dual.units.price
     if large.all() or not dual.prices[~large].any():

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,46 @@ class Survey:
     arm: NDArray[Any]
     second: NDArray[Any]
     margin: Floats
+
+
+class DualFunction(Protocol):
+    """D(p) of some rows, at any prices: what finds the prices needs no more of users, held in memory or not."""
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The constraints."""
+        ...
+
+    @property
+    def n(self) -> int:
+        """Number of users."""
+        ...
+
+    @property
+    def low(self) -> Floats:
+        """Floors, (m,)."""
+        ...
+
+    @property
+    def high(self) -> Floats:
+        """Caps, (m,)."""
+        ...
+
+    def survey(self, prices: Floats, weight: float = 1.0, heat: float = 0.0) -> Any:
+        """One pass: `total` and `usage`, as of `Survey`, and what else the caller knows of."""
+        ...
+
+    def support(self, prices: Floats) -> Floats:
+        """See `Scores.support`."""
+        ...
+
+    def snapped(self, prices: Floats) -> Floats:
+        """See `Scores.snapped`."""
+        ...
+
+    def bound(self, prices: Floats, weight: float = 1.0, survey: Any = None) -> float:
+        """See `Scores.bound`."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from allocation.engine.limit import Limit, ProblemError
 from allocation.engine.limits import without_noise
 from allocation.engine.money import exact_sum, float_above, float_below, register_total
 from allocation.engine.problem import Problem
-from allocation.engine.rows import Row, excess, used, uses_of
+from allocation.engine.rows import Ints, Row, excess, used, uses_of
 from allocation.engine.solve import solve
 from allocation.engine.stream.chunks import Arrays, Chunk, Chunks
 from allocation.engine.stream.heaps import KNOTS
@@ -47,9 +47,9 @@ def solve_limits_in_chunks(chunks: Chunks, terms: Terms, places: int) -> Solved:
         return _held(frontier, sample.chunk, terms)
     scores, dual = _prices(chunks, terms, sample)
     if dual.impossible and dual.prices.any():
-        raise explain(scores) or ProblemError("no decision keeps the budget and all limits together; loosen one")  # type: ignore[arg-type]
+        raise explain(scores) or ProblemError("no decision keeps the budget and all limits together; loosen one")
     bound = scores.bound(dual.prices, survey=dual.survey)
-    dual, bound = without_noise(scores, dual, bound)  # type: ignore[arg-type]
+    dual, bound = without_noise(scores, dual, bound)
     for times in LARGER:
         found = _decided(chunks, terms, scores, dual, times * NEAR)
         if found is not None:
@@ -58,7 +58,7 @@ def solve_limits_in_chunks(chunks: Chunks, terms: Terms, places: int) -> Solved:
             uses = uses_of(terms.limits, amounts[first:], dual.prices[first:])
             price = float(dual.prices[0]) if first else 0.0
             return solved(rule, frontier, terms.limit, totals, price, bound, uses)
-    raise explain(scores) or ProblemError(  # type: ignore[arg-type]
+    raise explain(scores) or ProblemError(
         "no decision was found that holds all limits, although one that shares users out among arms does; loosen "
         "limits that share users"
     )
@@ -95,8 +95,8 @@ def _prices(chunks: Chunks, terms: Terms, sample: Sample) -> tuple[StreamScores,
     if rough.impossible or not known:
         prices, heat = (np.zeros(len(some.rows)) if rough.impossible else prices), units.value / FIRST
     worst = sample.worst - 1e-9 * units.value * sample.n
-    prices = cool(scores, prices, units, heat, last, worst, bend_of)  # type: ignore[arg-type]
-    return scores, sharp(scores, prices, units, last, worst)  # type: ignore[arg-type]
+    prices = cool(scores, prices, units, heat, last, worst, bend_of)
+    return scores, sharp(scores, prices, units, last, worst)
 
 
 Found = tuple[LimitRule, tuple[Fraction, Fraction, Fraction], list[Fraction]]
@@ -104,12 +104,10 @@ Found = tuple[LimitRule, tuple[Fraction, Fraction, Fraction], list[Fraction]]
 
 def _decided(chunks: Chunks, terms: Terms, scores: StreamScores, dual: Dual, size: int) -> Found | None:
     """The rule, exact totals and use of each row of a decision that holds all rows; None if none was found."""
-    loose = off(scores, dual.prices, dual.survey.usage, dual.units) > size / 10  # type: ignore[arg-type]
+    loose = off(scores, dual.prices, dual.survey.usage, dual.units) > size / 10
     choice = Choice(terms, dual.prices, dual.heat if loose else 0.0)
-    scale = dual.units.value
-    near = dual.survey.near  # type: ignore[attr-defined]
-    quota = Quota.of(near, max(size // max(len(near), 1), 1000))
-    parts = chunks.each(Settle(choice, scale, quota), "settling")
+    quota = Quota.of(dual.survey.near, max(size // max(len(scores.rows), 1), 1000))
+    parts = chunks.each(Settle(choice, dual.units.value, quota), "settling")
     core = unpacked(parts, terms)
     settled = [_register(parts, "used", r) for r in range(len(scores.rows))]
     try:
@@ -122,10 +120,9 @@ def _decided(chunks: Chunks, terms: Terms, scores: StreamScores, dual: Dual, siz
     amounts = [s + used(problem, row, decision) for s, row in zip(settled, terms.rows(core), strict=True)]
     if any(excess(row, amount) for row, amount in zip(scores.rows, amounts, strict=True)):
         return None
-    value, cost, control = _totals(problem, decision)
-    others = (_register(parts, name) for name in ("worth", "spent", "control"))
-    totals = tuple(mine + its for mine, its in zip((value, cost, control), others, strict=True))
-    return LimitRule(choice, core.places(), decision), totals, amounts  # type: ignore[return-value]
+    worth, spent, control = (_register(parts, name) for name in ("worth", "spent", "control"))
+    mine = _totals(problem, decision)
+    return LimitRule(choice, core.places(), decision), (mine[0] + worth, mine[1] + spent, mine[2] + control), amounts
 
 
 def _rest(core: Chunk, terms: Terms, rows: tuple[Row, ...], settled: list[Fraction]) -> Problem | None:
@@ -133,14 +130,9 @@ def _rest(core: Chunk, terms: Terms, rows: tuple[Row, ...], settled: list[Fracti
 
     None where the others alone break a row that none of the nearest is in.
     """
-    low = [
-        None if row.low == -math.inf else float_above(Fraction(row.low) - s)
-        for row, s in zip(rows, settled, strict=True)
-    ]
-    high = [
-        None if row.high == math.inf else float_below(Fraction(row.high) - s)
-        for row, s in zip(rows, settled, strict=True)
-    ]
+    pairs = [*zip(rows, settled, strict=True)]
+    low = [None if row.low == -math.inf else float_above(Fraction(row.low) - s) for row, s in pairs]
+    high = [None if row.high == math.inf else float_below(Fraction(row.high) - s) for row, s in pairs]
     first = len(rows) - len(terms.limits)
     limits = []
     for k, (limit, mask) in enumerate(zip(terms.limits, core.masks, strict=True), start=first):
@@ -155,7 +147,7 @@ def _rest(core: Chunk, terms: Terms, rows: tuple[Row, ...], settled: list[Fracti
     return Problem(core.value, core.cost, budget, core.eligible, limits, dict(core.resources))
 
 
-def _totals(problem: Problem, decision: np.ndarray) -> tuple[Fraction, Fraction, Fraction]:
+def _totals(problem: Problem, decision: Ints) -> tuple[Fraction, Fraction, Fraction]:
     rows = np.arange(problem.n_users)
     cells = (problem.value[rows, decision], problem.cost[rows, decision], problem.value[:, 0])
     value, cost, control = (exact_sum(cell.astype(np.float64)) for cell in cells)

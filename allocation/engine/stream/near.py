@@ -13,12 +13,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from allocation.engine.money import register_of
+from allocation.engine.money import WORDS, register_of
 from allocation.engine.rows import Floats
 from allocation.engine.scores import Scores, Survey
 from allocation.engine.stream.chunks import Arrays, Chunk
 from allocation.engine.stream.sample import packed_chunk
 from allocation.engine.stream.terms import Terms
+from allocation.engine.threads import PIECE
 from allocation.engine.undecided import changes, touches
 
 BINS = 280  # quarters of a doubling of the margin, from 2^-62 to 2^8 typical ranges
@@ -88,9 +89,13 @@ class Settle:
             at = changes(scores, survey, users, k)
             _take(at, self.quota.last[one.rows], self.quota.share[one.rows], bins, chance, chosen)
         rest = np.flatnonzero(~chosen)
-        picks = scores.picks(rest, arm[rest])
+        used = np.zeros((len(scores.rows), WORDS), dtype=np.int64)
+        for start in range(0, len(rest), PIECE):
+            some = rest[start : start + PIECE]
+            for r, column in enumerate(scores.picks(some, arm[some]).T):
+                used[r] += register_of(column)
         return {
-            "used": np.array([register_of(column) for column in picks.T]),
+            "used": used,
             "worth": register_of(chunk.value[rest, arm[rest]].astype(np.float64)),
             "spent": register_of(chunk.cost[rest, arm[rest]].astype(np.float64)),
             "control": register_of(chunk.value[rest, 0].astype(np.float64)),
