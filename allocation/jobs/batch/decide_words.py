@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from allocation.jobs.batch.changes import NOT_THERE, Changes
@@ -10,6 +11,7 @@ from allocation.jobs.manifest import plain
 from allocation.jobs.numbers import amount, number, two_digits
 from uplift.causal.words import counted
 
+LEAST = 1e-6  # percent that are still told
 BIGGEST = 5  # flows of users that are told
 PRICE = "A limit's price is the value that one more unit of its bound would add; it is negative for a floor."
 PROMISE = (
@@ -72,8 +74,11 @@ def gap_words(result: DecideResult) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in percent with one digit that counts."""
-    return f"{100 * share:.1g}%"
+    """A small share in percent, with one digit that counts."""
+    x = 100 * share
+    if 0 < x < LEAST:
+        return f"<{LEAST:f}%"
+    return f"{x:.{max(-math.floor(math.log10(x)), 0)}f}%" if x > 0 else "0%"
 
 
 def sentences(result: DecideResult) -> list[str]:
