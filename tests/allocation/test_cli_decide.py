@@ -86,6 +86,15 @@ def test_money_that_nobody_can_use_is_left_and_said_so(plan: Path):
     assert f"{float(1_000_000 - spend):,.2f} EUR stay unspent: nobody's predicted value would rise" in told
 
 
+def test_without_a_budget_only_the_limits_bind_and_there_is_no_price(plan: Path):
+    plan.write_text(PLAN.replace("budget = 300.5\n", "") + '[[limit]]\nname = "few"\nmax = 50\n')
+    code, out, err = earmark("decide", plan, "--out", "out")
+    assert code == 0, err
+    assert int((decisions(Path("out"))["arm"] != "none").sum()) == 50
+    assert "There is no budget: only the limits bind." in " ".join(out.split())
+    assert not [line for line in out.splitlines() if line.startswith("price")]
+
+
 def test_json_is_the_manifest_and_nothing_else(plan: Path):
     code, out, _ = earmark("decide", plan, "--out", "out", "--json")
     assert code == 0

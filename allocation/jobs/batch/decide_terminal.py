@@ -111,9 +111,9 @@ def _amounts(result: DecideResult) -> Table:
     spend = "no budget" if budget is None else f"of a budget of {amount(budget, plan.currency)}"
     grid.add_row("promised value", amount(solved.value, ""), gain)
     grid.add_row("spend", amount(solved.cost, ""), spend)
-    grid.add_row(
-        "price", number(solved.price, max(decimals(solved.price), 2)), price_words(solved.price, plan.currency)
-    )
+    if budget is not None:
+        price = number(solved.price, max(decimals(solved.price), 2))
+        grid.add_row("price", price, price_words(solved.price, plan.currency))
     grid.add_row("gap", percent(solved.gap), gap_words(result))
     return grid
 
