@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, chi2, poisson
 
 ENOUGH_CLUSTERS = 10  # expected of an arm; with 5 sound logs are refused up to three times as often as said
 
@@ -22,6 +21,8 @@ def tails(
 
 def _poisson_chance(count: int, expected: float) -> float:
     """Of a count as far on its side of the expected one, or as unlikely on the other."""
+    from scipy.stats import poisson  # a second to load, which no one waits for who checks no shares
+
     return min(1.0, 2 * float(min(poisson.cdf(count, expected), poisson.sf(count - 1, expected))))
 
 
@@ -54,11 +55,15 @@ def chance_of_counts(got: NDArray[np.float64], p: NDArray[np.float64], code: NDA
     statistic, rank = _statistic(off, (N - P).T @ (N - P))
     if rank >= G:
         return 1.0
+    from scipy.stats import beta
+
     mixed = float(beta.sf(statistic / G, rank / 2, (G - rank) / 2))
     return max(mixed, _chi_square(off, np.diag(p.sum(axis=0)) - p.T @ p))
 
 
 def _chi_square(off: NDArray[np.float64], spread: NDArray[np.float64]) -> float:
+    from scipy.stats import chi2
+
     statistic, rank = _statistic(off, spread)
     return float(chi2.sf(statistic, rank)) if rank else 1.0
 

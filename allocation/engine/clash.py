@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
 
 from allocation.engine.limit import BUDGET, ProblemError
 from allocation.engine.money import amount_text
@@ -169,6 +168,8 @@ def _kelley(
             best, best_at = value, prices
         if best > enough:
             break
+        from scipy.optimize import linprog  # slow to load, and needed only where limits clash
+
         solved = linprog(
             np.append(np.zeros(len(sides)), -1.0),
             A_ub=np.column_stack([-np.array(planes), np.ones(len(planes))]),

@@ -6,14 +6,16 @@ import hashlib
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 
-from allocation.jobs.source import Source
-from uplift.campaign import Campaign
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from allocation.jobs.source import Source
+    from uplift.campaign import Campaign
 
 
 def text(manifest: dict[str, Any]) -> str:

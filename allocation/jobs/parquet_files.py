@@ -7,13 +7,16 @@ import uuid
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uplift.errors import InputError
 from uplift.files import expanded
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MARK = b"earmark"
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from uplift.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # The headline estimator: unbiased, and the least noisy of those that are.
 HEADLINE = "dr"
@@ -77,12 +78,15 @@ def read_run(folder: str | Path) -> Summary:
             arm_users=manifest["arm_users"],
             totals=manifest["totals"],
             warnings=tuple(manifest["warnings"]),
-            evaluation=_numbers(pd.DataFrame(manifest["evaluation"])),
+            evaluation=_numbers(manifest["evaluation"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no manifest of a run ({type(error).__name__}: {error}); run it again") from None
 
 
-def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with columns of nothing but nulls as the numbers that they were."""
+def _numbers(records: list[dict[str, Any]]) -> pd.DataFrame:
+    """The records as a frame, columns of nothing but nulls as the numbers that they were."""
+    import pandas as pd  # slow to load, and not needed by those who only ask what a manifest is called
+
+    frame = pd.DataFrame(records)
     return frame.astype({column: float for column in frame if frame[column].isna().all()})
