@@ -8,7 +8,7 @@ SOURCES := pyproject.toml constraints.txt
 # Not ?=: an OUT that happens to stand in the environment must not decide where results go.
 OUT := earmark-demo
 
-.PHONY: help demo app test lint format bench bench-end-to-end bench-long-tail readme clean
+.PHONY: help demo app test lint format bench bench-batch bench-end-to-end bench-long-tail readme clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -66,6 +66,11 @@ bench: $(VENV)/installed-bench  ## print the benchmark tables (about two hours; 
 	$(BIN)/python tests/benchmarks/neural.py
 	$(BIN)/python tests/benchmarks/adjustment.py
 	$(BIN)/python tests/benchmarks/metrics_peers.py
+
+bench-batch: $(VENV)/installed-dev  ## the nightly job: time, memory, a billion users, killed fifty times (about an hour)
+	$(BIN)/python tests/benchmarks/batch.py
+	$(BIN)/python tests/benchmarks/billion.py --check
+	$(BIN)/python tests/benchmarks/killed.py
 
 bench-end-to-end: $(VENV)/installed-bench  ## end-to-end against two-stage: resumable, some ten hours in all
 	$(BIN)/python tests/benchmarks/end_to_end_speed.py
