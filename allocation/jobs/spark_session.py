@@ -43,6 +43,7 @@ HERE = {  # Java only hands rows on, so that it needs no compiler that takes its
     "spark.driver.memory": "2g",
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 }
+CLASS = re.compile(r".*\b(?:org|java|javax|scala|py4j)\.[\w.$]+(?:Exception|Error)\b:?")  # before what Java says
 MENDS = (
     ("No module named", "install the same earmark in the Python of every executor"),
     ("PYTHON_VERSION_MISMATCH", "set PYSPARK_PYTHON to the same version of Python for the executors"),
@@ -99,7 +100,7 @@ def _started(master: str | None) -> SparkSession:
     # What Java says as it starts is no business of the user's terminal.
     with tempfile.TemporaryFile() as log, _python(local), no_warning():
         try:
-            gateway = SparkContext._gateway or launch_gateway(conf, {"stderr": log})
+            gateway = SparkContext._gateway or launch_gateway(conf, {"stderr": log})  # type: ignore[no-untyped-call]
             return SparkSession(SparkContext(conf=conf, gateway=gateway))
         except (*FAILURES, RuntimeError, TypeError, ValueError, OSError) as error:
             # Where Java has not come up, only its own words say why.
@@ -192,12 +193,12 @@ def _reason(told: str) -> str:
             raised = next((later for later in lines[at + 1 :] if not later[0].isspace()), None)
             if raised is not None:
                 return _short(raised)
-    causes = [
-        line for line in lines if re.match(r"\s*(Caused by: )?(org|java|scala)\.[\w.$]*(Exception|Error)", line)
-    ]
-    for line in [*causes[::-1], *lines]:
-        text = re.sub(r"^\s*(Caused by: )?((org|java|scala)\.[\w.$]+: )*", "", line)
-        if text and not text.startswith("An error occurred while calling"):
+    signs = [line for line in lines if any(sign in line for sign, _ in MENDS)]
+    causes = [line for line in lines if CLASS.search(line)]
+    said = [line for line in lines if not re.search(r"\bWARN(ING)?\b|log4j|^An error occurred while calling", line)]
+    for line in [*signs, *causes[::-1], *said]:
+        text = CLASS.sub("", line).strip()
+        if text:
             return _short(text)
     return "no reason was told"
 

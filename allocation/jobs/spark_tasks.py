@@ -30,14 +30,16 @@ Row = tuple[int, str, bytes]
 def packed(arrays: Arrays) -> bytes:
     """Arrays by name as bytes; cells, types and shapes stay as they are."""
     stream = io.BytesIO()
-    np.savez(stream, allow_pickle=False, **arrays)
+    stream.write(json.dumps(list(arrays)).encode() + b"\n")
+    for array in arrays.values():
+        np.lib.format.write_array(stream, array, allow_pickle=False)
     return stream.getvalue()
 
 
 def unpacked(content: bytes) -> Arrays:
     """What `packed` packed."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+    stream = io.BytesIO(content)
+    return {name: np.lib.format.read_array(stream, allow_pickle=False) for name in json.loads(stream.readline())}
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,28 +116,32 @@ class Task:
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         settle_down()
-        for batch in batches:
-            for k in batch.column(0).to_pylist():
-                kind, data = self._worked(k)
-                yield rows_batch([(k, kind, data)])
-                if kind != DONE:
-                    return
+        numbers = (k for batch in batches for k in batch.column(0).to_pylist())
+        for k in numbers:
+            kind, data = self._worked(k)
+            yield rows_batch([(k, kind, data)])
+            if kind != DONE:
+                break
+        for _ in numbers:
+            pass  # a worker that leaves some of its input unread is not used again; a new one takes seconds
 
     def _worked(self, k: int) -> tuple[str, bytes]:
         try:
-            self._check()
+            check_release(self.release)
             return DONE, self.unit(k)
         except ProblemError as error:
             return "ProblemError", str(error).encode()
         except InputError as error:
             return "InputError", str(error).encode()
 
-    def _check(self) -> None:
-        if version("earmark") != self.release:
-            raise InputError(
-                f"{socket.gethostname()}, where a task of Spark runs, has earmark {version('earmark')}, the driver "
-                f"has {self.release}; install the same one everywhere"
-            )
+
+def check_release(release: str) -> None:
+    """Raise InputError where this is another earmark than the driver's."""
+    if version("earmark") != release:
+        raise InputError(
+            f"{socket.gethostname()}, where a task of Spark runs, has earmark {version('earmark')}, the driver has "
+            f"{release}; install the same one everywhere"
+        )
 
 
 @dataclass(frozen=True, eq=False)
