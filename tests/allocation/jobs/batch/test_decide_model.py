@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from allocation import Problem, solve
+from allocation.jobs.batch.decide_job import Watch, run_decide
+from allocation.jobs.batch.decide_plan import DecideTask
+from allocation.jobs.plan import parse_plan
 from allocation.jobs.predict_job import PredictPlan, run_predict
 from allocation.policies.baselines import BestMix
 from allocation.policies.two_stage import TwoStage
@@ -207,3 +211,25 @@ def test_features_that_lack_a_column_or_have_an_empty_cell_are_one_message(
         with pytest.raises(InputError, match=match):
             decide(model_plan(model, tmp_path / "f.parquet"), tmp_path / "out")
     assert [p.name for p in tmp_path.iterdir()] == ["f.parquet"]
+
+
+def test_predictions_that_a_killed_run_left_go_with_the_next(model: Path, features: Path, tmp_path: Path):
+    """Those of other folders stay, and so do those of a run that holds the lock."""
+    for name in (".out.predicted-a1b2", ".outer.predicted-a1b2", ".o.predicted-a1b2"):
+        (tmp_path / name / "responses").mkdir(parents=True)
+        (tmp_path / name / "responses" / "part-00000.parquet").write_bytes(b"half")
+    seen = []
+
+    def second(text: str) -> None:
+        if text.startswith("publishing"):
+            seen.append(sorted(p.name for p in tmp_path.glob(".out.predicted-*")))
+            for dry_run in (False, True):
+                task = DecideTask(parse_plan(model_plan(model, features)), tmp_path / "out", dry_run=dry_run)
+                with nullcontext() if dry_run else pytest.raises(InputError, match="another run writes to"):
+                    run_decide(task)
+            seen.append(sorted(p.name for p in tmp_path.glob(".out.predicted-*")))
+
+    run_decide(DecideTask(parse_plan(model_plan(model, features)), tmp_path / "out"), Watch(step=second))
+    assert seen[0] == seen[1]
+    assert len(seen[0]) == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".o.predicted-a1b2", ".outer.predicted-a1b2", "out"]
