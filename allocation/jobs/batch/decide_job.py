@@ -65,7 +65,7 @@ def run_decide(task: DecideTask, watch: Watch | None = None) -> DecideResult:
     watch, began = watch or Watch(), time.perf_counter()
     if not task.dry_run:
         checked_target(task.out)
-    check_names(task.plan)
+    check_names(task.plan, task.trusted)
     inputs = open_inputs(task.plan, task.trusted, watch.step)
     job = _Job(task, inputs, _served(task, inputs.users, watch), watch)
     watch.run(job.run_id)
