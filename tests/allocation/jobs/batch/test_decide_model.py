@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LinearRegression
+from sklearn.tree import DecisionTreeRegressor
 
 from allocation import Problem, solve
 from allocation.jobs.batch.decide_job import Watch, run_decide
@@ -185,16 +186,22 @@ def test_a_model_folder_with_anything_unexpected_is_refused_by_the_command(
     assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith(".")) == []
 
 
-def test_types_that_nobody_trusted_are_refused(features: Path, campaign: Campaign, tmp_path: Path):
-    """A learner of another package, until it is named."""
-    model = Path(TwoStage(SLearner(LinearRegression())).fit(campaign).save(tmp_path / "model"))
-    file = next(model.glob("*.skops"), None)
-    if file is None:
-        pytest.skip("the learner is saved without skops")
-    file.write_bytes(file.read_bytes().replace(b"sklearn.linear_model", b"evil1234.linear_model"))
-    with pytest.raises(InputError):
-        decide(model_plan(model, features), tmp_path / "out")
+@pytest.mark.parametrize("limits", ["", LIMIT], ids=["budget", "limits"])
+def test_types_that_nobody_trusted_are_refused(limits: str, features: Path, campaign: Campaign, tmp_path: Path):
+    """A compiled tree, until it is named; and a learner of another package, which is none."""
+    model = Path(TwoStage(SLearner(DecisionTreeRegressor(max_depth=2))).fit(campaign).save(tmp_path / "model"))
+    plan, tree = model_plan(model, features, limits=limits), "sklearn.tree._tree.Tree"
+    with pytest.raises(InputError, match=f"not known to be harmless: {tree}"):
+        decide(plan, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    decide(plan, tmp_path / "out", trusted=(tree,))
+    assert_manifest(tmp_path / "out", BUDGET)
+    before = content(tmp_path / "out")
+    file = next(model.glob("*.skops"))
+    file.write_bytes(file.read_bytes().replace(b"sklearn.tree", b"evil123.tree"))
+    with pytest.raises(InputError):
+        decide(plan, tmp_path / "out", trusted=(tree,))
+    assert content(tmp_path / "out") == before
 
 
 def test_features_that_lack_a_column_or_have_an_empty_cell_are_one_message(
