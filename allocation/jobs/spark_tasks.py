@@ -117,8 +117,9 @@ class Task:
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         settle_down()
         numbers = (k for batch in batches for k in batch.column(0).to_pylist())
+        same = version("earmark") == self.release
         for k in numbers:
-            kind, data = self._worked(k)
+            kind, data = self._worked(k) if same else ("InputError", other_release(self.release).encode())
             yield rows_batch([(k, kind, data)])
             if kind != DONE:
                 break
@@ -127,7 +128,6 @@ class Task:
 
     def _worked(self, k: int) -> tuple[str, bytes]:
         try:
-            check_release(self.release)
             return DONE, self.unit(k)
         except ProblemError as error:
             return "ProblemError", str(error).encode()
@@ -135,13 +135,12 @@ class Task:
             return "InputError", str(error).encode()
 
 
-def check_release(release: str) -> None:
-    """Raise InputError where this is another earmark than the driver's."""
-    if version("earmark") != release:
-        raise InputError(
-            f"{socket.gethostname()}, where a task of Spark runs, has earmark {version('earmark')}, the driver has "
-            f"{release}; install the same one everywhere"
-        )
+def other_release(release: str) -> str:
+    """The message for an executor with another earmark than the driver's."""
+    return (
+        f"{socket.gethostname()}, where a task of Spark runs, has earmark {version('earmark')}, the driver has "
+        f"{release}; install the same one everywhere"
+    )
 
 
 @dataclass(frozen=True, eq=False)

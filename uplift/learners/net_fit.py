@@ -13,7 +13,7 @@ from torch import Tensor
 from uplift.learners.log import Log
 from uplift.learners.nets import ResponseNet, trunk_of
 from uplift.learners.outcomes import Outcome
-from uplift.learners.training import Schedule, learning, one_thread, single, torch_generator, train
+from uplift.learners.training import Schedule, Share, learning, one_thread, single, torch_generator, train
 
 CHUNK = 8_192  # users predicted at once: their hidden layers fit into a core's cache
 CALIBRATED = ("poisson", "zero_inflated_lognormal")
@@ -73,9 +73,9 @@ class NetFit:
         """What each user counts, (n,), mean 1."""
         return np.ones(len(self.log.value)) if self.log.weight is None else self.log.weight
 
-    def fit(self, schedule: Schedule) -> tuple[float, ...]:
+    def fit(self, schedule: Schedule, share: Share | None = None) -> tuple[float, ...]:
         """Fit the net to the log by its likelihood; the losses by epoch. Raises InputError when they run off."""
-        losses = train(self.net, self.factual_loss(), self.weight, schedule, self.rng)
+        losses = train(self.net, self.factual_loss(), self.weight, schedule, self.rng, share)
         with learning():
             _calibrate(self.net, self.log, self.unknown, self.ranges, self.device)
         return losses

@@ -22,6 +22,8 @@ LARGEST_GRADIENT = 10.0  # norm, times the batch's largest weight: cuts explosio
 SMALLEST_DECAY = 0.1  # of the weight decay where it is chosen by the size of the log
 
 Progress = Callable[[int, int, float], None]
+Gradient = Callable[[Tensor], Tensor]  # writes `.grad` for the users of a batch and returns its mean loss
+Share = Callable[[nn.Module, Gradient], Gradient]  # that of a batch of which other processes take a part
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,11 @@ def train(
     weight: NDArray[np.floating[Any]],
     schedule: Schedule,
     rng: np.random.Generator,
+    share: Share | None = None,
 ) -> tuple[float, ...]:
     """Fit the net in place; `loss(rows)` is the mean loss of the users `rows` (b,) int64, a scalar; losses by epoch.
 
-    As `descend`, with the gradient by autograd.
+    As `descend`, with the gradient by autograd; `share` shares each batch out, as `uplift.learners.shared` does.
     """
 
     def _gradient(rows: Tensor) -> Tensor:
@@ -93,12 +96,12 @@ def train(
         of_batch.backward()  # type: ignore[no-untyped-call]
         return of_batch.detach()
 
-    return descend(net, _gradient, weight, schedule, rng)
+    return descend(net, _gradient if share is None else share(net, _gradient), weight, schedule, rng)
 
 
 def descend(
     net: nn.Module,
-    gradient: Callable[[Tensor], Tensor],
+    gradient: Gradient,
     weight: NDArray[np.floating[Any]],
     schedule: Schedule,
     rng: np.random.Generator,

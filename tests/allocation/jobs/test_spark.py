@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,22 +21,13 @@ from allocation.jobs.batch.decide_job import Watch, run_decide
 from allocation.jobs.batch.passes import Cut, LocalPasses
 from allocation.jobs.batch.work import Decide, WritePart
 from allocation.jobs.spark import SparkPasses
-from allocation.jobs.spark_session import open_session, stop
+from allocation.jobs.spark_session import open_session
 from allocation.jobs.tables.open import open_responses
 from tests.allocation.jobs.spark_runs import ARMS, LIMITS, Users, decided, run, task
 from uplift.errors import InputError
 
 pytestmark = pytest.mark.xdist_group("spark")  # one session is enough
 Passes = Callable[..., SparkPasses]
-
-
-@pytest.fixture(scope="session")
-def session() -> Iterator[object]:
-    """A session on two cores, which every run below finds running."""
-    spark, own = open_session("local[2]")
-    yield spark
-    if own:
-        stop(spark)
 
 
 @pytest.fixture(scope="session")
