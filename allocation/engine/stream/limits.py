@@ -27,8 +27,9 @@ from allocation.engine.stream.terms import Terms
 
 HELD = 250_000  # users that are solved in memory, as `allocation.solve` does
 SAMPLE = 100_000  # of more, users from whom the first prices come
-NEAR = 200_000  # users who are decided one by one, at first, and
-LARGER = (1, 3, 9)  # times as many where no decision among them holds all limits
+NEAR = 200_000  # users who are decided one by one, at first
+FEWEST = 1_000  # of them for each row, however many rows there are
+LARGER = (1, 3, 9)  # times so many are, where no decision among fewer holds all limits
 WARM = 4.0  # last heats at which the prices of a sample are taken up
 
 
@@ -106,7 +107,7 @@ def _decided(chunks: Chunks, terms: Terms, scores: StreamScores, dual: Dual, siz
     """The rule, exact totals and use of each row of a decision that holds all rows; None if none was found."""
     loose = off(scores, dual.prices, dual.survey.usage, dual.units) > size / 10
     choice = Choice(terms, dual.prices, dual.heat if loose else 0.0)
-    quota = Quota.of(dual.survey.near, max(size // max(len(scores.rows), 1), 1000))
+    quota = Quota.of(dual.survey.near, max(size // max(len(scores.rows), 1), FEWEST))
     parts = chunks.each(Settle(choice, dual.units.value, quota), "settling")
     core = unpacked(parts, terms)
     settled = [_register(parts, "used", r) for r in range(len(scores.rows))]
