@@ -18,7 +18,7 @@ from allocation.engine.stream.chunks import HeldChunks
 from allocation.engine.stream.limits import solve_limits_in_chunks
 from allocation.engine.stream.solved import Solved
 from tests.allocation.engine.stream.chunked import ShuffledChunks, SomeChunks, decided, terms_of_problem, without
-from tests.clash_strategies import CLASH_FAMILIES, clashing_problem
+from tests.clash_strategies import CLASH_FAMILIES, clashing_problem, indivisible_problem
 from tests.invariants import tolerance
 from tests.limit_oracles import all_rows, amounts_used, bound_at_prices, limited_lp_bound, limited_milp
 from tests.limit_strategies import LIMIT_FAMILIES, random_limited_problem
@@ -27,10 +27,12 @@ from tests.oracles import exact_total
 
 @pytest.fixture(autouse=True)
 def hardly_any_held() -> Iterator[pytest.MonkeyPatch]:
-    """More than 300 users are not held, and about 600 are decided one by one."""
+    """More than 200 users are not held, and about 200 are decided one by one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "HELD", 300)
-        patch.setattr(stream, "NEAR", 600)
+        patch.setattr(stream, "HELD", 200)
+        patch.setattr(stream, "SAMPLE", 200)
+        patch.setattr(stream, "NEAR", 200)
+        patch.setattr(stream, "FEWEST", 20)
         patch.setattr(heaps, "DIGITS", 3)  # the frontier is not what is tested here
         yield patch
 
@@ -76,7 +78,9 @@ def test_every_row_holds_and_the_bound_is_above_the_relaxation(family: str):
 def test_the_bound_is_no_less_than_the_optimum(hardly_any_held: pytest.MonkeyPatch):
     """Forty users, of whom five are sampled: the integer programme's optimum lies between value and bound."""
     hardly_any_held.setattr(stream, "HELD", 5)
+    hardly_any_held.setattr(stream, "SAMPLE", 5)
     hardly_any_held.setattr(stream, "NEAR", 10)
+    hardly_any_held.setattr(stream, "FEWEST", 2)
     rng, solved_ones = np.random.default_rng(2), 0
     for k in range(len(LIMIT_FAMILIES)):
         problem = random_limited_problem(rng, 40, 3, LIMIT_FAMILIES[k])
@@ -99,11 +103,12 @@ def test_the_bound_is_no_less_than_the_optimum(hardly_any_held: pytest.MonkeyPat
 def test_the_order_of_work_is_free():
     rng = np.random.default_rng(3)
     for family in ("segment floors and caps", "many limits", "resources", "ties"):
-        problem = random_limited_problem(rng, 2_500, 4, family)
+        problem = random_limited_problem(rng, 2_000, 4, family)
         one, decision = solve_all(problem, 700)
         chunks = HeldChunks(problem, 700)
         other = solve_limits_in_chunks(ShuffledChunks(chunks, rng), terms_of_problem(problem), problem.n_users)
         np.testing.assert_array_equal(decided(other, chunks), decision)
+        assert 0 < len(one.rule.place) < problem.n_users
         assert (other.bound, other.price, other.limits) == (one.bound, one.price, one.limits)
 
 
@@ -123,6 +128,7 @@ def test_five_thousand_users_have_a_small_gap(size: int):
     solved, decision = solve_all(problem, size)
     assert_sound(problem, solved, decision)
     assert solved.gap < 2e-4
+    assert len(solved.rule.place) < 0.2 * problem.n_users  # the others choose at the prices
 
 
 @pytest.mark.parametrize("family", CLASH_FAMILIES)
@@ -202,3 +208,10 @@ def test_a_limit_of_whose_users_nobody_is_left(left: int):
         assert_sound(some, replace(solved, limits=solved.limits[1:]), decided(solved, chunks))
         for chunk in chunks:
             assert len(solved.rule.margins(chunk, solved.rule.decide(chunk))) == len(chunk)
+
+
+def test_limits_that_only_shares_of_users_keep_are_told_so():
+    """All costs are even and an odd sum is asked for: no clash, and no decision."""
+    problem = indivisible_problem(np.random.default_rng(10), 250, 3)
+    with pytest.raises(ProblemError, match="no decision was found that holds all limits, although one that shares"):
+        solve_all(problem, 100)
