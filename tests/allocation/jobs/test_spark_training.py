@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from allocation.jobs.spark_training import SharedFit, _shared_fit, fit_on_spark, fit_share
+from allocation.jobs.spark_share import SharedFit, fit_share
+from allocation.jobs.spark_training import _shared_fit, fit_on_spark
 from uplift import Campaign, synthetic
 from uplift.errors import InputError
 from uplift.learners import NeuralResponse, SLearner
