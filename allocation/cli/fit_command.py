@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from allocation.cli.decide_command import Engine
 from allocation.cli.plumbing import Progress, number_list, one_message, printed
 from allocation.cli.roles import (
     Control,
@@ -94,6 +95,20 @@ def fit(
             metavar="NUMBER",
         ),
     ] = 1.0,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            help="two-stage with --learner neural: local, or spark, by several processes on a cluster. The net is "
+            "then the same up to the rounding of sums."
+        ),
+    ] = Engine.local,
+    master: Annotated[
+        str | None,
+        typer.Option(help="Spark's master, such as local[2]. [default: as Spark is configured]", metavar="URL"),
+    ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes on Spark that share the work.", metavar="NUMBER")
+    ] = 2,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same decisions, byte for byte.", metavar="NUMBER")] = 0,
     users: Users = None,
     out: Annotated[Path, typer.Option(help="Folder for the policy, with manifest.json.", metavar="FOLDER")] = Path(
@@ -171,6 +186,9 @@ def fit(
             users=users,
             allow_mismatch=allow_mismatch,
             roles=roles,
+            engine=engine.value,
+            master=master,
+            processes=processes,
         )
         result = run_fit(plan, progress.step)
         progress.step(f"writing {out}")

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sklearn.frozen import FrozenEstimator
+
 from allocation.jobs.evaluation_plan import check_shares, distinct_budgets
 from allocation.jobs.fit_plan import FitPlan, check_fit
 from allocation.jobs.policies_named import MODELS, make_end_to_end, make_learner
@@ -66,11 +68,20 @@ def run_fit(plan: FitPlan, progress: Callable[[str], None] = lambda _: None) -> 
     began = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        policy = policy.fit(train)
+        policy = policy.fit(train) if plan.engine == "local" else _fitted_on_spark(plan, policy, train)
     seconds = time.perf_counter() - began
     said = [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
     unseen = len(source.campaign) - len(train)
     return FitResult(plan, source, policy, name, len(train), unseen, seconds, tuple(dict.fromkeys([*told, *said])))
+
+
+def _fitted_on_spark(plan: FitPlan, policy: Any, train: Campaign) -> Policy:
+    from allocation.jobs.spark_training import fit_on_spark  # pyspark is an extra
+
+    net = fit_on_spark(policy.learner, train, master=plan.master, processes=plan.processes)
+    fitted = TwoStage(FrozenEstimator(net)).fit(train)
+    fitted.learner, fitted.learner_ = policy.learner, net
+    return fitted
 
 
 def _made(plan: FitPlan, train: Campaign, progress: Callable[[str], None]) -> tuple[str, Policy]:

@@ -104,6 +104,8 @@ BAD = {
     ),
     "estimator": ({"estimator": "softmax"}, "--estimator: for --method end-to-end only"),
     "groups": ({"groups": "visits"}, "--groups: for --method end-to-end only"),
+    "trees on Spark": ({"engine": "spark"}, "--engine spark: for the net of --method two-stage --learner neural"),
+    "an engine of no name": ({"engine": "sparc", "learner": "neural"}, "engine 'sparc' is not known. Did you mean"),
     "layers of trees": ({"hidden": (8,)}, "learner s is none; --learner neural"),
     "share of none": ({"share": 0.0}, "share is 0; a number above 0 and at most 1"),
     "share above": ({"share": 1.5}, "share is 1.5"),

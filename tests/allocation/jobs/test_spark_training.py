@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from allocation import load_policy
+from allocation.jobs import spark_training
+from allocation.jobs.fit_job import run_fit
+from allocation.jobs.fit_output import write_fit
+from allocation.jobs.fit_plan import FitPlan
 from allocation.jobs.spark_share import SharedFit, fit_share
 from allocation.jobs.spark_training import _shared_fit, fit_on_spark
+from allocation.policies.two_stage import fit_learner
 from uplift import Campaign, synthetic
 from uplift.errors import InputError
 from uplift.learners import NeuralResponse, SLearner
@@ -84,6 +91,27 @@ def test_another_release_on_an_executor_is_refused(alone: None):
 def test_what_cannot_be_shared_is_refused_before_spark_starts(learner, message: str):
     with pytest.raises(InputError, match=message):
         fit_on_spark(learner, synthetic.simulate(100, seed=0).campaign)
+
+
+def test_the_fitting_job_takes_the_net_from_spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Fitted here in its place: the policy is then that of a local run, also from its folder."""
+    asked: list[dict[str, object]] = []
+
+    def here(learner: NeuralResponse, log: Campaign, **further: object) -> NeuralResponse:
+        asked.append(further)
+        return fit_learner(learner, log)
+
+    monkeypatch.setattr(spark_training, "fit_on_spark", here)
+    frame().to_parquet(tmp_path / "log.parquet")
+    plan = FitPlan(str(tmp_path / "log.parquet"), learner="neural", hidden=(4,), roles=ROLES)
+    results = [run_fit(plan), run_fit(replace(plan, engine="spark", master="local[2]", processes=2))]
+    assert asked == [{"master": "local[2]", "processes": 2}]
+    X = results[0].source.campaign.X
+    for k, result in enumerate(results):
+        write_fit(result, tmp_path / str(k))
+        assert isinstance(result.policy.learner, NeuralResponse)
+    tables = [load_policy(tmp_path / str(k)).predict(X).value for k in range(2)]
+    np.testing.assert_array_equal(tables[0], tables[1])
 
 
 def test_two_processes_on_spark_give_the_net_of_one(
