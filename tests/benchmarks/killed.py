@@ -2,8 +2,9 @@
 
 One undisturbed run of simulated users is timed. Then each run is killed at a moment drawn uniformly over that time,
 and run again. A thread reads the folder all the while, as `earmark inspect` does: it must be absent or whole, the old
-decisions or the new ones. The rerun must leave the undisturbed run's bytes. Twice: with no decisions in the folder,
-and with those of an earlier plan, which must stand until the new ones take their place.
+decisions or the new ones. The rerun must leave the undisturbed run's bytes. With no decisions in the folder, and with
+those of an earlier plan, which must stand until the new ones take their place; then once more with kills aimed at the
+short time of writing: within 50 ms of the moment at which a random number of parts is there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -124,8 +126,22 @@ def clear(home: Path, out: Path, old: Path | None) -> None:
         subprocess.run(["cp", "-r", str(old), str(out)], check=True)
 
 
-def killed_runs(home: Path, plan: Path, old: Path | None, moments: list[float], pause: float) -> Kills:
-    """Kill a run at each of these moments (seconds from its start), look at what is there, and run again."""
+@dataclass(frozen=True)
+class Moment:
+    """When to kill: `seconds` after the start, or after so many `parts` are staged."""
+
+    seconds: float
+    parts: int = 0
+
+    def wait(self, home: Path, process: subprocess.Popen[bytes]) -> None:
+        """Come back at that moment, or when the process has ended."""
+        while len(list(home.glob(".out.staging-*/part-*.parquet"))) < self.parts and process.poll() is None:
+            time.sleep(0.001)
+        time.sleep(self.seconds)
+
+
+def killed_runs(home: Path, plan: Path, old: Path | None, moments: Sequence[Moment], pause: float) -> Kills:
+    """Kill a run at each of these moments, look at what is there, and run again."""
     out, undisturbed = home / "out", content(home / "undisturbed")
     before = () if old is None else (content(old),)
     seen = Seen((*before, undisturbed))
@@ -141,7 +157,7 @@ def killed_runs(home: Path, plan: Path, old: Path | None, moments: list[float], 
         watcher = threading.Thread(target=watch)
         watcher.start()
         process = start(plan, out)
-        time.sleep(moment)
+        moment.wait(home, process)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         counts["killed"] += process.returncode == -signal.SIGKILL
@@ -150,9 +166,9 @@ def killed_runs(home: Path, plan: Path, old: Path | None, moments: list[float], 
         counts["staged"] += bool(left)
         counts["switched"] += now == undisturbed
         if now is not None and now not in seen.whole:
-            seen.broken.append(f"killed at {moment:.3f} s: files of neither run")
+            seen.broken.append(f"killed at {moment}: files of neither run")
         if old is not None and now is None:
-            seen.broken.append(f"killed at {moment:.3f} s: the old decisions are gone")
+            seen.broken.append(f"killed at {moment}: the old decisions are gone")
         finish(plan, out)
         stop.set()
         watcher.join()
@@ -179,7 +195,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=1_000_000)
     parser.add_argument("--part-rows", type=int, default=100_000)
-    parser.add_argument("--kills", type=int, default=50, help="in each of the two rows")
+    parser.add_argument("--kills", type=int, default=50, help="in each of the three rows")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
@@ -194,8 +210,16 @@ def main() -> int:
         )
         print("|---|---|---|---|---|---|---|---|---|")
         wrong = []
-        for what, there in (("nothing", None), ("an earlier plan's decisions", old)):
-            moments = rng.uniform(0.0, seconds, options.kills).tolist()
+        parts = -(-options.users // options.part_rows)
+        anywhere = [[Moment(float(at)) for at in rng.uniform(0.0, seconds, options.kills)] for _ in range(2)]
+        delays, staged = rng.uniform(0.0, 0.05, options.kills), rng.integers(1, parts + 1, options.kills)
+        writing = [Moment(float(delay), int(k)) for delay, k in zip(delays, staged, strict=True)]
+        rows = (
+            ("nothing", None, anywhere[0]),
+            ("an earlier plan's decisions", old, anywhere[1]),
+            ("an earlier plan's decisions; kills while it writes", old, writing),
+        )
+        for what, there, moments in rows:
             k = killed_runs(home, plan, there, moments, pause=0.05)
             print(
                 f"| {what} | {k.killed} of {k.runs} | {k.staged} | {k.resumed} | {k.switched} | {k.same} of {k.runs} "

@@ -52,7 +52,9 @@ def test_limits_of_every_family(family: str, held: bool, tmp_path: Path, monkeyp
     monkeypatch.setattr(heaps, "DIGITS", 3)
     if not held:
         monkeypatch.setattr(stream, "HELD", 60)
-        monkeypatch.setattr(stream, "NEAR", 300)
+        monkeypatch.setattr(stream, "SAMPLE", 60)
+        monkeypatch.setattr(stream, "NEAR", 100)
+        monkeypatch.setattr(stream, "FEWEST", 20)
     rng = np.random.default_rng([1, LIMIT_FAMILIES.index(family)])
     problem = random_limited_problem(rng, 250, 3, family)
     folder, out = write_responses(tmp_path / "r", table_of(problem), 2), tmp_path / "out"

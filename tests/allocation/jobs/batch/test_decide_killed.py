@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.killed import content, killed_runs, prepare
+from tests.benchmarks.killed import Moment, content, killed_runs, prepare
 
 
 def test_three_kills_and_reruns_over_earlier_decisions(tmp_path: Path):
-    """The last moment is late, when parts are written; the folder is whole whenever it is read."""
-    plan, old, seconds = prepare(tmp_path, 20_000, 2_000)
-    moments = [*np.random.default_rng(0).uniform(0, seconds, 2), 0.95 * seconds]
+    """One anywhere, two once some parts are written; the folder is whole whenever it is read."""
+    plan, old, seconds = prepare(tmp_path, 20_000, 1_000)
+    moments = [Moment(float(np.random.default_rng(0).uniform(0, seconds))), Moment(0.0, 2), Moment(0.003, 11)]
     found = killed_runs(tmp_path, plan, old, moments, pause=0.01)
     assert found.same == 3
     assert found.seen.broken == []
