@@ -71,6 +71,15 @@ def register_total(register: NDArray[np.int64]) -> Fraction:
     return Fraction(whole, 1 << 1075)
 
 
+def carried(register: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same sum with every word but the last below 2^32, so that 2^31 such registers can be added."""
+    words = register.tolist()
+    for k in range(len(words) - 1):
+        words[k + 1] += words[k] >> 32
+        words[k] &= 0xFFFFFFFF
+    return np.array(words, dtype=np.int64)
+
+
 @njit(nogil=True, cache=True, inline="always")
 def add(register: Any, amount: Any) -> None:
     """Add one finite float to a register, exactly."""

@@ -16,7 +16,7 @@ from allocation.engine.money import exact_sum, float_above, register_total
 from allocation.engine.price import Edge, edge_of, fill_up, more_of, open_budget, too_little
 from allocation.engine.stream.chunks import Arrays, Chunks
 from allocation.engine.stream.heaps import KNOTS, heap_of_chunks
-from allocation.engine.stream.look import EVERYWHERE, Keep, Look, Looked, Pool, looked, pooled
+from allocation.engine.stream.look import EVERYWHERE, SPARE, Keep, Look, Looked, Pool, looked, pooled
 from allocation.engine.stream.movers import Movers, may_move
 from allocation.engine.stream.rule import PriceRule
 from allocation.engine.stream.solved import Solved, solved
@@ -37,11 +37,12 @@ def solve_budget_in_chunks(chunks: Chunks, budget: float | None) -> Solved:
     """
     heap = heap_of_chunks(chunks)
     limit = math.inf if budget is None else budget
+    share = SPARE / max(int(heap.users.sum()), SPARE)
     window = (0.0, 0.0, 0.0) if math.isinf(limit) else bracket_in(heap, limit)
     while True:
         window, first, last = _narrowed(chunks, limit, window)
         low, high, _ = window
-        parts = chunks.each(Keep(low, high, first, last), "settling")
+        parts = chunks.each(Keep(low, high, first, last, share), "settling")
         sums = np.sum([part["sums"] for part in parts], axis=0) if parts else np.zeros((3, 1), dtype=np.int64)
         pool = pooled(parts, chunks.arms)
         rows = np.arange(len(pool.place))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from allocation.engine.bins import Heap, add_heaps, heap_steps, no_steps
+from allocation.engine.money import carried
 from allocation.engine.stream.chunks import Arrays, Chunk, Chunks
 
 DIGITS = 9  # 512 bins for each doubling of the return
@@ -17,7 +20,8 @@ def heap_of_chunks(chunks: Chunks) -> Heap:
 
 def heap_of_chunk(chunk: Chunk) -> Arrays:
     """The heap of a chunk as arrays."""
-    return _arrays(heap_steps(chunk.tables, DIGITS))
+    found = _arrays(heap_steps(chunk.tables, DIGITS))
+    return found | {"start": np.array([carried(register) for register in found["start"]])}
 
 
 def heaps_added(one: Arrays, other: Arrays) -> Arrays:

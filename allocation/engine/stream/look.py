@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from allocation.engine import threads
 from allocation.engine.bracket import settle_users, steps_of
 from allocation.engine.kernels import TOP
-from allocation.engine.money import register_of, register_total
+from allocation.engine.money import carried, register_of, register_total
 from allocation.engine.stream.chunks import Arrays, Chunk
 from allocation.engine.stream.rule import last_arms
 from allocation.engine.tables import Table, Tables
 
 BINS = 16  # binary digits of a bin's number
-SPARE = 1024  # users of a chunk who come home at once in case a little money is left
+SPARE = 16_384  # users, of all, who come home at once in case a little money is left
 EVERYWHERE = 1 << 62  # a place beyond all
 
 
@@ -61,13 +61,15 @@ class Keep:
     Open are those whose arm differs between the prices and whose place is in [first, last). Of the others those
     before `first` take every step of at least `low`, those from `last` on only steps above `high`. `sums` (3, words)
     are registers of value, cost and control value of all who are not open. `spare` are rows of those of them to whom
-    a more valuable arm costs least extra, with their arms, SPARE at most; `reach` is what it costs the next one.
+    a more valuable arm costs least extra, with their arms, a `share` of the chunk at most; `reach` is what it costs
+    the next one.
     """
 
     low: float
     high: float
     first: int = 0
     last: int = EVERYWHERE
+    share: float = 1.0
 
     def __call__(self, chunk: Chunk) -> Arrays:
         users = chunk.tables
@@ -82,7 +84,8 @@ class Keep:
                 sums[k] += register_of(_chosen(table, rows, arm))
         extra = least_extra(users, settled.decision)
         extra[settled.rows[open_]] = np.inf
-        spare, reach = _smallest(extra, SPARE)
+        spare, reach = _smallest(extra, int(self.share * len(chunk)))
+        sums = np.array([carried(register) for register in sums])
         found = {"sums": sums, "users": np.array([len(chunk)]), "reach": np.array([reach])}
         at_home = {f"spare {name}": part for name, part in packed(users.of(spare), chunk.places(spare)).items()}
         found |= at_home | {"spare arm": settled.decision[spare]}

@@ -78,10 +78,7 @@ def unpacked(parts: list[Arrays], terms: Terms) -> Chunk:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Some users, and of all: n, the least value a decision can have, and how many users each row is about (m,).
-
-    places : how far the places go.
-    """
+    """Some users, and of all: n, the least value a decision can have, and how many users each row is about (m,)."""
 
     chunk: Chunk
     n: int
