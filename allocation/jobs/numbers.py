@@ -18,24 +18,32 @@ class Cell:
         return f"{self.estimate} {self.interval}".strip()
 
 
+WIDEST = 1e15  # amounts from here on fill the line, and have more digits than a float holds
+
+
 def decimals(scale: float) -> int:
-    """Decimal places that show at least three digits of the largest amount; -1, scientific notation, below 1e-4."""
+    """Decimal places that show at least three digits of an amount of this size, of either sign.
+
+    -1, scientific notation, below 1e-4 and from WIDEST on; 2 where there is no size: zero, infinite, missing.
+    """
     if not scale or not math.isfinite(scale):
         return 2
-    places = max(0, 2 - math.floor(math.log10(scale)))
+    if abs(scale) >= WIDEST:
+        return -1
+    places = max(0, 2 - math.floor(math.log10(abs(scale))))
     return places if places <= 6 else -1
 
 
 def two_digits(scale: float) -> int:
-    """Decimal places that show at least two digits of an amount; -1, scientific notation, below 1e-4."""
+    """Decimal places that show at least two digits of an amount; -1, scientific notation, as `decimals`."""
     places = decimals(scale)
     return max(places - 1, min(places, 0))
 
 
 def distinct_places(amounts: Iterable[float]) -> int:
     """Decimal places that show three digits of the largest amount, and enough to tell the amounts apart."""
-    distinct = sorted(set(amounts))
-    places = decimals(distinct[-1])
+    distinct = {x for x in amounts if not math.isnan(x)}
+    places = decimals(max((abs(x) for x in distinct if math.isfinite(x)), default=0.0))
     while 0 <= places < 6 and len({number(x, places) for x in distinct}) < len(distinct):
         places += 1
     return places
@@ -47,7 +55,7 @@ def number(x: float, places: int, sign: bool = False) -> str:
         return "–"
     if places < 0:
         return f"{x:{'+' if sign else ''}.2e}" if x else "0"
-    x = round(x, places) + 0.0
+    x = round(x, places) + 0.0 if math.isfinite(x) else x
     return f"{x:{'+' if sign else ''},.{places}f}"
 
 

@@ -19,7 +19,7 @@ from allocation.jobs.batch.decide_words import (
     price_words,
     sentences,
 )
-from allocation.jobs.numbers import amount, decimals, number
+from allocation.jobs.numbers import WIDEST, amount
 from uplift.causal.words import counted
 
 BAR = 24  # columns of a bar
@@ -112,8 +112,7 @@ def _amounts(result: DecideResult) -> Table:
     grid.add_row("promised value", amount(solved.value, ""), gain)
     grid.add_row("spend", amount(solved.cost, ""), spend)
     if budget is not None:
-        price = number(solved.price, max(decimals(solved.price), 2))
-        grid.add_row("price", price, price_words(solved.price, plan.currency))
+        grid.add_row("price", amount(solved.price, ""), price_words(solved.price, plan.currency))
     grid.add_row("gap", percent(solved.gap), gap_words(result))
     return grid
 
@@ -135,4 +134,4 @@ def _limits(result: DecideResult) -> Table:
 def _number(x: Any) -> str:
     if x is None:
         return ""
-    return f"{x:,.0f}" if float(x).is_integer() else amount(x, "")
+    return f"{x:,.0f}" if float(x).is_integer() and abs(x) < WIDEST else amount(x, "")
