@@ -1,4 +1,4 @@
-"""One part of the decisions as a file: written whole or not at all, the same bytes every time, read back whole."""
+"""One part of the decisions as a file: written whole or not at all, and the same bytes every time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 import uuid
-from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from allocation.jobs.batch.parts import COLUMNS, PARTS, PartSummary, summary_of
+from allocation.jobs.batch.parts import PARTS, PartSummary, summary_of
 from allocation.jobs.folder import reason
 from allocation.jobs.parquet_files import MARK
 from uplift.errors import InputError
@@ -55,46 +54,26 @@ def part_name(k: int) -> str:
 def write_part(staging: str | Path, k: int, run_id: str, table: pa.Table) -> PartSummary:
     """Write part k of a run, a table of `parts.decisions_table`, into the staging folder; returns its summary.
 
-    Under a name of its own first, flushed to the disk, then renamed: a file called part-... is a whole one. A plain
-    function of plain arguments, so that Spark's executors call it; two that write the same part write the same bytes.
+    Under a name of its own first, flushed to the disk, then renamed: a file called part-... is a whole one. Where it
+    stands there already with these very bytes, as an earlier run that was killed has left it, nothing is written. A
+    plain function of plain arguments, so that Spark's executors call it; two that write the same part write the same
+    bytes.
 
     Raises InputError when the file system refuses.
     """
     folder, name = Path(staging), part_name(k)
     content = _content(table, run_id)
-    hidden = folder / f".{name}-{uuid.uuid4().hex}"
-    try:
-        write_whole(hidden, content)
-        hidden.rename(folder / name)
-    except OSError as error:
-        with suppress(OSError):
-            hidden.unlink()
-        raise refused(f"{name} cannot be written into {folder}", error) from None
+    if not _stands(folder / name, content):
+        hidden = folder / f".{name}-{uuid.uuid4().hex}"
+        try:
+            write_whole(hidden, content)
+            hidden.rename(folder / name)
+        except OSError as error:
+            with suppress(OSError):
+                hidden.unlink()
+            raise refused(f"{name} cannot be written into {folder}", error) from None
     digest = hashlib.sha256(content).hexdigest()
     return summary_of(table, _arms(table), name, content.size, digest)
-
-
-def read_whole_part(
-    staging: str | Path, k: int, run_id: str, rows: int, arms: Sequence[str], user_id: pa.DataType | None = None
-) -> PartSummary | None:
-    """The summary of part k where it lies in the folder whole and of this run, otherwise None.
-
-    Whole: every page decodes to its checksum, the columns, the `rows`, the arms and the run's id are those expected.
-    Holds one part in memory.
-    """
-    path = Path(staging) / part_name(k)
-    try:
-        content = path.read_bytes()
-        file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True, read_dictionary=["arm"])
-        metadata = file.metadata.metadata or {}
-        if metadata.get(RUN) != run_id.encode() or file.metadata.num_rows != rows:
-            return None
-        table = file.read(use_threads=False)
-        if table.column_names != list(COLUMNS) or user_id not in (None, table.schema.field("user_id").type):
-            return None
-        return summary_of(table, arms, path.name, len(content), hashlib.sha256(content).hexdigest())
-    except (InputError, OSError, ValueError, TypeError, pa.ArrowException):
-        return None
 
 
 def write_whole(path: Path, content: bytes | pa.Buffer) -> None:
@@ -117,6 +96,14 @@ def refused(what: str, error: OSError) -> InputError:
 def mend(error: OSError) -> str:
     """What to do where the file system refuses."""
     return MENDS.get(error.errno or 0, "Mend that")
+
+
+def _stands(path: Path, content: pa.Buffer) -> bool:
+    """Whether the file holds these bytes; one that cannot be read does not."""
+    try:
+        return not path.is_symlink() and content.equals(pa.py_buffer(path.read_bytes()))
+    except OSError:
+        return False
 
 
 def _content(table: pa.Table, run_id: str) -> pa.Buffer:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from allocation.engine.stream.chunks import Chunk
 from allocation.engine.stream.solved import Rule
 from allocation.jobs.batch.changes import Previous, moves_of
-from allocation.jobs.batch.part_file import read_whole_part, write_part
+from allocation.jobs.batch.part_file import write_part
 from allocation.jobs.batch.parts import decisions_table, summary_of
 from allocation.jobs.batch.passes import Record
 from allocation.jobs.tables.blocks import Block
@@ -33,9 +33,11 @@ class Decide:
 
 @dataclass(frozen=True, eq=False)
 class WritePart:
-    """Writes the decisions of a block as a part of run `run_id` into the staging folder, unless it is there whole.
+    """Writes the decisions of a block as a part of run `run_id` into the staging folder, unless they stand there.
 
-    It is all plain values, so that Spark's executors can be sent it.
+    They are decided in any case: a part that an earlier run has left is kept where it is the same, byte by byte, so
+    that one which decides otherwise cannot stand in the way of this run and the next. It is all plain values, so
+    that Spark's executors can be sent it.
     """
 
     decide: Decide
@@ -43,11 +45,7 @@ class WritePart:
     run_id: str
 
     def __call__(self, k: int, block: Block, chunk: Chunk) -> Record:
-        arms = self.decide.arms
-        found = read_whole_part(self.staging, k, self.run_id, len(block), arms, block.user_id.type)
-        if found is None:
-            found = write_part(self.staging, k, self.run_id, self.decide(block, chunk))
-        return found.record()
+        return write_part(self.staging, k, self.run_id, self.decide(block, chunk)).record()
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from allocation.jobs.batch import exchange, staging
-from allocation.jobs.batch.part_file import read_whole_part, write_part
+from allocation.jobs.batch.part_file import part_name, write_part
 from allocation.jobs.batch.parts import decisions_table, summary_of
 from allocation.jobs.batch.staging import output_folder
 
@@ -42,13 +42,17 @@ def write_run(out: Path | str, run_id: str, parts: int = PARTS, progress: Callab
     with output_folder(out, run_id, progress) as opened:
         there = []
         for k in range(parts):
-            part = read_whole_part(opened.folder, k, run_id, ROWS, ARMS)
-            if part is None:
-                part = write_part(opened.folder, k, run_id, table(run_id, k))
+            before = number(opened.folder / part_name(k))
+            there.append(write_part(opened.folder, k, run_id, table(run_id, k)).entry())
+            if number(opened.folder / part_name(k)) != before:
                 written.append(k)
-            there.append(part.entry())
         opened.publish({"earmark": "0", "command": "decide", "run": run_id, "parts": there})
     return written
+
+
+def number(path: Path) -> int | None:
+    """What tells a file from the one before of the same name; None where there is none."""
+    return path.stat().st_ino if path.exists() else None
 
 
 def content(folder: Path) -> dict[str, str]:

@@ -12,17 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from allocation.jobs.batch import exchange, staging
-from allocation.jobs.batch.part_file import part_name, read_whole_part, write_part
+from allocation.jobs.batch.part_file import part_name, write_part
 from allocation.jobs.batch.staging import output_folder
 from tests.allocation.jobs.batch.small_runs import (
-    ARMS,
     ONE,
     PARTS,
-    ROWS,
     TWO,
     beside,
     content,
     mounted,
+    number,
     refuse_exchange,
     table,
     write_run,
@@ -71,17 +70,21 @@ def test_whole_parts_are_kept_for_a_rerun_and_all_else_is_not(out: Path):
     assert beside(out) == [folder.name]
     with output_folder(out, TWO, str) as opened:
         assert sorted(content(folder)) == [part_name(0), part_name(1)]
-        kept = read_whole_part(opened.folder, 1, TWO, ROWS, ARMS)
-        assert kept is not None
-        assert kept == write_part(opened.folder, 1, TWO, table(TWO, 1))
+        inode = number(folder / part_name(1))
+        write_part(opened.folder, 1, TWO, table(TWO, 1))
+        assert number(folder / part_name(1)) == inode
 
 
-@pytest.mark.parametrize("harm", ["cut", "zeros", "bit", "other run", "other rows", "other arms", "empty", "text"])
+@pytest.mark.parametrize(
+    "harm", ["cut", "zeros", "bit", "other run", "other decisions", "empty", "text", "link", "folder"]
+)
 def test_a_part_that_is_not_whole_or_not_of_this_run_is_written_anew(tmp_path: Path, harm: str):
-    """What a power cut or a disk makes of a file; the last one is a Parquet file of somebody else."""
-    run_id, rows, arms = ONE, ROWS, ARMS
-    write_part(tmp_path, 0, TWO if harm == "other run" else ONE, table(ONE, 0))
+    """What a power cut or a disk makes of a file, what another run writes, and what is no file of its own."""
     path = tmp_path / part_name(0)
+    expected = write_part(tmp_path, 0, ONE, table(ONE, 0))
+    good = path.read_bytes()
+    if harm.startswith("other"):
+        write_part(tmp_path, 0, *((TWO, table(ONE, 0)) if harm == "other run" else (ONE, table(ONE, 1))))
     whole = path.read_bytes()
     middle = len(whole) // 3
     if harm == "cut":
@@ -90,15 +93,22 @@ def test_a_part_that_is_not_whole_or_not_of_this_run_is_written_anew(tmp_path: P
         path.write_bytes(whole[:middle] + bytes(200) + whole[middle + 200 :])
     elif harm == "bit":
         path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
-    elif harm == "other rows":
-        rows += 1
-    elif harm == "other arms":
-        arms = ("none", "mail")
     elif harm == "empty":
         path.write_bytes(b"")
     elif harm == "text":
         path.write_text("user_id,arm\n")
-    assert read_whole_part(tmp_path, 0, run_id, rows, arms) is None
+    elif harm == "link":
+        path.rename(tmp_path / "elsewhere")
+        path.symlink_to(tmp_path / "elsewhere")
+    elif harm == "folder":
+        path.unlink()
+        path.mkdir()
+        with pytest.raises(InputError, match="cannot be written into"):
+            write_part(tmp_path, 0, ONE, table(ONE, 0))
+        return
+    assert write_part(tmp_path, 0, ONE, table(ONE, 0)) == expected
+    assert path.read_bytes() == good
+    assert not path.is_symlink()
 
 
 def test_what_other_runs_left_is_removed_and_nothing_else(out: Path):
