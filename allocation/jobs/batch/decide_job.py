@@ -6,10 +6,9 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -26,14 +25,15 @@ from allocation.jobs.batch.manifest import batch_manifest
 from allocation.jobs.batch.names import check_names
 from allocation.jobs.batch.parts import of_record
 from allocation.jobs.batch.passes import Cut, LocalPasses, Passes, Record
-from allocation.jobs.batch.staging import output_folder
-from allocation.jobs.batch.target import checked_target
+from allocation.jobs.batch.staging import Staging, locked_target, staged
 from allocation.jobs.batch.terms import terms_for
+from allocation.jobs.batch.versions import versions
 from allocation.jobs.batch.work import Decide, SumUp, WritePart
 from allocation.jobs.plan import Plan
 from allocation.jobs.tables.blocks import FiledSource
 from allocation.jobs.tables.duplicates import check_unique_ids
 from allocation.jobs.tables.served import Served, read_served
+from uplift.errors import InputError
 from uplift.files import expanded
 
 
@@ -63,24 +63,21 @@ def run_decide(task: DecideTask, watch: Watch | None = None) -> DecideResult:
     untouched.
     """
     watch, began = watch or Watch(), time.perf_counter()
-    if not task.dry_run:
-        checked_target(task.out)
-    check_names(task.plan, task.trusted)
-    inputs = open_inputs(task.plan, task.trusted, watch.step)
-    job = _Job(task, inputs, _served(task, inputs.users, watch), watch)
-    watch.run(job.run_id)
-    changes = None
-    if task.dry_run:
-        with inputs.responses(None, watch.step) as source:
-            solved, manifest, changes = job.dry(source)
-    else:
-        with (
-            output_folder(task.out, job.run_id, watch.step) as staging,
-            inputs.responses(staging.out, watch.step) as source,
-        ):
-            solved, manifest = job.write(source, str(staging.folder))
-            watch.step(f"publishing {task.out}")
-            staging.publish(manifest)
+    # The lock comes first: a second run stops at once, not after it has read and hashed the inputs.
+    with nullcontext() if task.dry_run else locked_target(task.out) as place:
+        check_names(task.plan, task.trusted)
+        inputs = open_inputs(task.plan, task.trusted, watch.step)
+        job = _Job(task, inputs, _served(task, inputs.users, watch), watch)
+        watch.run(job.run_id)
+        changes = None
+        if place is None:
+            with inputs.responses(None, watch.step) as source:
+                solved, manifest, changes = job.dry(source)
+        else:
+            with staged(place, job.run_id, watch.step) as staging, inputs.responses(place, watch.step) as source:
+                solved, manifest = job.write(source, staging)
+                watch.step(f"publishing {task.out}")
+                staging.publish(manifest)
     return DecideResult(
         task=task,
         run_id=job.run_id,
@@ -115,20 +112,22 @@ class _Job:
 
     @cached_property
     def run_id(self) -> str:
-        """The hash of plan, inputs and versions: runs of the same id write the same bytes.
-
-        Arrow's version is in it, since it stands in the files that Arrow writes.
-        """
+        """The hash of plan, inputs and versions: runs of the same id write the same bytes."""
         further = {} if self.served is None else {"spent": self.spent_digest}
-        versions = [version("earmark"), pa.__version__]
-        text = json.dumps([versions, self.task.plan.digest(), self.inputs.fingerprint | further], sort_keys=True)
+        own = versions(models=self.task.plan.model is not None)
+        text = json.dumps([own, self.task.plan.digest(), self.inputs.fingerprint | further], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def write(self, source: FiledSource, staging: str) -> tuple[Solved, dict[str, Any]]:
+    def write(self, source: FiledSource, staging: Staging) -> tuple[Solved, dict[str, Any]]:
         """Decide, and write the parts into the staging folder; what was solved, and the manifest."""
         with self._solved(source) as (terms, solved, passes):
-            work = WritePart(Decide(solved.rule, source.arms), staging, self.run_id)
-            return solved, self._manifest(terms, solved, passes.blocks(work, "writing decisions"))
+            work = WritePart(Decide(solved.rule, source.arms), str(staging.folder), self.run_id)
+            records = passes.blocks(work, "writing decisions")
+            try:
+                return solved, self._manifest(terms, solved, records)
+            except InputError:
+                staging.discard()  # parts that are not what was solved are of no use to the next run
+                raise
 
     def dry(self, source: FiledSource) -> tuple[Solved, dict[str, Any], Changes | None]:
         """Everything but writing, and the changes against the decisions that are there."""

@@ -30,7 +30,7 @@ PART = re.compile(r"part-[0-9]{5}\.parquet")
 
 @dataclass(frozen=True)
 class Staging:
-    """The staging folder of a run: `part_file.write_part` and `read_whole_part` fill it, `publish` has it be `out`.
+    """The staging folder of a run: `part_file.write_part` fills it, `publish` has it be `out`.
 
     out : the folder of the decisions. folder : where the parts gather. run_id : whose parts they are.
     """
@@ -64,6 +64,10 @@ class Staging:
             time.sleep(GRACE)
             _remove_run(old, self.progress)
 
+    def discard(self) -> None:
+        """Remove what was staged, so that the next run begins anew."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def _settled(self) -> bool:
         """Whether the switch is on the disk; where that cannot be said, the old folder stays until the next run."""
         try:
@@ -91,16 +95,18 @@ class Staging:
 
 @contextmanager
 def output_folder(out: str | Path, run_id: str, progress: Callable[[str], None]) -> Iterator[Staging]:
-    """A staging folder for the run `run_id` (hexadecimal), locked within, that `publish` makes the folder `out`.
+    """`locked_target`, and in it the staging folder `staged`."""
+    with locked_target(out) as place, staged(place, run_id, progress) as staging:
+        yield staging
 
-    A staging folder that a killed run of the same id has left is used again; those of other ids are removed. A run
-    that ends by an error leaves its whole parts there, for the next; `out` changes in `publish` alone.
 
-    Raises InputError, before any work, for a folder that cannot be replaced (see `target.checked_target`), while
-    another run writes to it, and when the file system refuses.
+@contextmanager
+def locked_target(out: str | Path) -> Iterator[Path]:
+    """The folder that `out` means, which no other run writes to within; its parents are there.
+
+    Raises InputError, before any work, for a folder that cannot be replaced (see `target.checked_target`), at once
+    while another run writes to it, and when the file system refuses.
     """
-    if not RUN_ID.fullmatch(run_id):
-        raise ValueError(f"a run id is {run_id!r}; 16 to 128 hexadecimal digits are expected")
     place = checked_target(out)
     missing = [parent for parent in place.parents if not parent.exists()]
     try:
@@ -109,19 +115,33 @@ def output_folder(out: str | Path, run_id: str, progress: Callable[[str], None])
         except OSError as error:
             raise refused(f"{place.parent} cannot be made", error) from None
         with locked(_beside(place, "lock"), str(place)):
-            try:
-                staging = _opened(place, run_id, progress)
-            except OSError as error:
-                raise refused(f"the decisions cannot be staged beside {place}", error) from None
-            try:
-                yield staging
-            finally:
-                _drop_if_empty(staging.folder)
+            yield place
     except BaseException:
         for parent in missing:
             with suppress(OSError):
                 parent.rmdir()  # those that stay empty
         raise
+
+
+@contextmanager
+def staged(place: Path, run_id: str, progress: Callable[[str], None]) -> Iterator[Staging]:
+    """A staging folder for the run `run_id` (hexadecimal) that `publish` makes the folder `place`, which is locked.
+
+    A staging folder that a killed run of the same id has left is used again; those of other ids are removed. A run
+    that ends by an error leaves its whole parts there, for the next; `place` changes in `publish` alone.
+
+    Raises InputError for what is in the way beside `place`, and when the file system refuses.
+    """
+    if not RUN_ID.fullmatch(run_id):
+        raise ValueError(f"a run id is {run_id!r}; 16 to 128 hexadecimal digits are expected")
+    try:
+        staging = _opened(place, run_id, progress)
+    except OSError as error:
+        raise refused(f"the decisions cannot be staged beside {place}", error) from None
+    try:
+        yield staging
+    finally:
+        _drop_if_empty(staging.folder)
 
 
 def _opened(place: Path, run_id: str, progress: Callable[[str], None]) -> Staging:

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from allocation import Problem
+from allocation.jobs.batch import decide_job, versions
 from allocation.jobs.batch.decide_job import Watch, run_decide
 from allocation.jobs.batch.decide_plan import DecideTask
+from allocation.jobs.batch.part_file import RUN, write_part
 from allocation.jobs.plan import read_plan
 from tests.allocation.jobs.batch.decide_runs import content, decide, plan_of, response_table, write_responses
 from tests.allocation.jobs.batch.small_runs import mounted
@@ -164,7 +167,9 @@ class Stop(Exception):
     """What ends a run from within."""
 
 
-@pytest.mark.parametrize("harm", ["nothing", "gone", "cut", "of another run", "a bit flipped", "a link"])
+@pytest.mark.parametrize(
+    "harm", ["nothing", "gone", "cut", "of another run", "a bit flipped", "a link", "decided otherwise"]
+)
 def test_parts_that_were_harmed_before_the_rerun(harm: str, plan: Path, tmp_path: Path):
     """A run that stopped after its parts were written goes on; what is not whole is written again."""
     out = tmp_path / "out"
@@ -195,6 +200,12 @@ def test_parts_that_were_harmed_before_the_rerun(harm: str, plan: Path, tmp_path
         part.write_bytes((tmp_path / "other" / part.name).read_bytes())
     if harm == "a link":
         part.symlink_to("/etc/hostname")
+    if harm == "decided otherwise":
+        table = pq.read_table(part, read_dictionary=["arm"])
+        (run,) = {pq.read_metadata(p).metadata[RUN] for p in staging.iterdir()}
+        dearer = pa.array(table["expected_cost"].to_numpy() + 1.0)
+        write_part(staging, 1, run.decode(), table.set_column(3, "expected_cost", dearer))
+        assert part.read_bytes() != whole
     assert earmark("decide", plan, "--out", out).returncode == 0
     assert content(out) == content(tmp_path / "undisturbed")
     kept = {p.name for p in out.iterdir() if times.get(p.name) == p.stat().st_mtime_ns}
@@ -217,6 +228,48 @@ def test_two_runs_at_once(plan: Path, tables: Path, tmp_path: Path):
     assert_told(found[0], "another run writes to", "nothing was changed")
     decide(plan.read_text(), tmp_path / "alone")
     assert content(out) == content(tmp_path / "alone")
+
+
+def test_a_second_run_stops_before_it_reads_anything(plan: Path, tmp_path: Path):
+    """The lock is there before the first file of the input is opened."""
+    out, found = tmp_path / "deep" / "out", []
+
+    def second(text: str) -> None:
+        if text.startswith("opening"):
+            heard: list[str] = []
+            with pytest.raises(InputError, match="another run writes to"):
+                run_decide(DecideTask(read_plan(plan), out), Watch(step=heard.append))
+            found.append(heard)
+
+    run_decide(DecideTask(read_plan(plan), out), Watch(step=second))
+    assert found == [[]]
+    assert sorted(p.name for p in out.parent.iterdir()) == ["out"]
+
+
+def test_parts_that_do_not_add_up_are_staged_no_more(plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whatever made them differ, the next run begins anew."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise InputError("the parts hold other sums")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(decide_job, "batch_manifest", refuse)
+        with pytest.raises(InputError, match="other sums"):
+            run_decide(DecideTask(read_plan(plan), tmp_path / "out"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["plan.toml"]
+    run_decide(DecideTask(read_plan(plan), tmp_path / "out"))
+
+
+@pytest.mark.parametrize("name", ["numpy", "numba", "pyarrow", "earmark"])
+def test_another_version_is_another_run(name: str, plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A part that another version has decided is never taken for this one's; models' packages count for models."""
+    task = DecideTask(read_plan(plan), tmp_path / "out", dry_run=True)
+    before, own = run_decide(task).run_id, versions.version
+    monkeypatch.setattr(versions, "version", lambda asked: "99" if asked == "torch" else own(asked))
+    assert run_decide(task).run_id == before
+    assert versions.versions(models=True)["torch"] == "99"
+    monkeypatch.setattr(versions, "version", lambda asked: "99" if asked == name else own(asked))
+    assert run_decide(task).run_id != before
 
 
 def test_a_table_that_is_the_folder_of_decisions_is_refused(tables: Path, tmp_path: Path):
