@@ -4,10 +4,10 @@
 
 For each number of users it makes a response table of six arms (float32, Snappy, files of a million rows) in a folder
 of its own under --folder, which is removed again unless --keep. In turn: `earmark decide` as a process of its own,
-and a process that reads the same columns twice with pyarrow and writes the same decisions once, with the settings that
-the job writes with (pyarrow's defaults take longer). The yardstick is the time within that process, without its start
-and without reading the decisions that it writes; ours is the whole process, start included. Memory is the largest resident
-set that the kernel saw of each process (Linux).
+and a process that reads the same columns twice with pyarrow and writes the same decisions once, with the settings
+that the job writes with (pyarrow's defaults take longer). The yardstick is the time within that process, without its
+start and without reading the decisions that it writes; ours is the whole process, start included. Memory is the
+largest resident set that the kernel saw of each process (Linux).
 """
 
 from __future__ import annotations
