@@ -22,6 +22,7 @@ from allocation.engine.scores import USERS, VALUE, DualFunction, Scores
 SAMPLE = 5000  # users of the sample that the first prices come from, and
 KNOWN = 20  # of them in a row, or else it is left out there
 FIRST = 256  # by this the heat of the sample falls, and all users start there
+TINY = 1e-150  # amounts of which squares and quotients are still floats
 LAST_HEAT = 1e-4  # in typical ranges of a user's values, for
 MANY = 10_000  # users or more; for fewer, among whom gaps are wider, as much lower, down to a hundredth
 LEAST_HEAT = 1e-7
@@ -73,18 +74,22 @@ def minimise(scores: Scores) -> Dual:
 
 
 def units_of(scores: Scores) -> Units:
-    """Typical range and prices, from 10,000 users at even distances."""
+    """Typical range and prices, from 10,000 users at even distances; amounts below TINY count as that much.
+
+    So every scale, and every quotient of two, is well within the range of floats, however small the amounts are.
+    """
     some = np.linspace(0, scores.n - 1, min(scores.n, 10_000)).astype(np.int64)
     value = scores.values(some)
     least = np.where(np.isinf(value), np.inf, value).min(axis=1)
     scale = float((value.max(axis=1) - least).mean()) if len(some) else 0.0
-    scale = scale or 1.0
+    scale = max(scale, TINY) if scale else 1.0
     price = np.full(len(scores.rows), scale)
     for q in range(USERS + 1, len(scores.tables)):
         at = scores.measure == q
         if at.any():
             size = float(np.abs(scores.tables[q][some].astype(np.float64, order="C")).mean()) if len(some) else 0.0
-            price[at] = scale / (size or float(np.abs(scores.tables[q]).max(initial=0.0)) or 1.0)
+            size = size or float(np.abs(scores.tables[q]).max(initial=0.0))
+            price[at] = scale / (max(size, TINY) if size else 1.0)
     return Units(scale, price)
 
 

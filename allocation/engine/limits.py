@@ -54,7 +54,8 @@ def solve_limits(problem: Problem) -> Allocation:
         raise explain(scores) or ProblemError(_narrow_clash(scores, dual))
     bound = scores.bound(dual.prices, survey=dual.survey)
     dual, bound = without_noise(scores, dual, bound)
-    decision, amounts = _decide(problem, scores, dual, bound)
+    with np.errstate(over="ignore", invalid="ignore"):  # amounts near the smallest
+        decision, amounts = _decide(problem, scores, dual, bound)
     first = len(scores.rows) - len(problem.limits)
     uses = uses_of(problem.limits, amounts[first:], dual.prices[first:])
     return allocation_of(problem, decision, float(dual.prices[0]) if first else 0.0, bound, uses)

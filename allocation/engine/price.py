@@ -150,6 +150,9 @@ def edge_of(users: Tables, opened: Opened, low: float) -> Edge:
         extra = [_cell(table, rows[row], arm) - _cell(table, rows[row], own[row]) for table in users[:2]]
         # Equals the dual at the price, without the rounding of price times cost.
         bound += extra[0] * left / extra[1]
+        if price >= TOP and (opened.taken or left):  # returns beyond the floats have no order among themselves
+            more = opened.steps.amount[opened.order[opened.taken :]]
+            bound = value + exact_sum(more[more[:, 2] >= TOP, 1]) + Fraction(TOP) * left
         own, left = fill_up(users, rows, opened.own, left, floor=low)
         value += more_of(users.value, rows, opened.own, own)
     cost = register_total(opened.settled.sums[1]) + _exact(users.cost, rows, own)

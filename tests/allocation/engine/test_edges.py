@@ -76,6 +76,52 @@ def test_returns_beyond_the_largest_float():
         assert frontier(A([[0, 1e100]]), A([[0, 1e-300]]), knots=10).at(0.0)[0] == 0
 
 
+@pytest.mark.parametrize("size", [1e-309, 1e-310, 1e-318])
+def test_the_bound_of_returns_beyond_the_largest_float_is_one(size):
+    """The decision at ordinary costs, affordable at these: no bound may lie below what it is worth."""
+    rng = np.random.default_rng(0)
+    value, cost = rng.random((30, 3)), rng.random((30, 3)) * [0, 1, 2]
+    arms = solve(Problem(value, cost, 9.9)).decision
+    solved = solve(Problem(value, cost * size, 10 * size))
+    assert sum(Fraction(c) for c in (cost * size)[np.arange(30), arms].tolist()) <= Fraction(10 * size)
+    worth = sum(Fraction(v) for v in value[np.arange(30), arms].tolist())
+    assert Fraction(solved.value) <= Fraction(solved.bound)
+    assert worth <= Fraction(solved.bound)
+    assert solved.bound < value.max(axis=1).sum() + 0.1
+
+
+TINY = [1e-60, 1e-150, 1e-200, 1e-310, 5e-324]
+
+
+@pytest.mark.parametrize("size", TINY)
+def test_limits_on_amounts_that_vanish_in_products(size):
+    """Held exactly, bounded from above, and near the optimum as long as squares of the amounts are floats."""
+    rng = np.random.default_rng(1)
+    value, cost = rng.random((30, 3)), rng.random((30, 3)) * [0, 1, 2]
+    few = Limit("few", arms=(1,), max=5)
+    for problem in (
+        Problem(value * size, cost, 10.0, limits=[few]),
+        Problem(value, cost * size, 10.0 * size, limits=[few]),
+        Problem(value * size, cost * size, 10.0 * size, limits=[few, Limit("worth", "value", max=12 * size)]),
+        Problem(value, cost, 10.0, limits=[few, Limit("spend", "cost", min=size, max=4.0)]),
+        Problem(value * 1e99, cost * size, 10.0 * size, limits=[few, Limit("worth", "value", max=1e100)]),
+        Problem([[0, size]], [[0, size]], size, limits=[few]),
+    ):
+        solved = solve(problem)
+        rows, arms = np.arange(len(problem.value)), solved.decision
+        assert sum(Fraction(float(c)) for c in problem.cost[rows, arms]) <= Fraction(problem.limit)
+        assert (arms == 1).sum() <= 5
+        assert solved.value <= solved.bound
+        if size >= 1e-150:
+            assert solved.gap < 0.03
+
+
+@pytest.mark.parametrize("size", TINY)
+def test_a_floor_and_a_cap_that_nobody_can_meet_are_refused(size):
+    with pytest.raises(ProblemError, match="'spend'"):
+        solve(Problem([[0, 1.0], [0, 2.0]], [[0, 1.0], [0, 2.0]], 3.0, limits=[Limit("spend", "cost", size, size)]))
+
+
 def test_nothing_to_win_has_no_gap_and_no_price():
     nothing = np.zeros((3, 2))
     solved = solve(Problem(nothing, nothing, 1.0, limits=[Limit("few", max=1)]))
