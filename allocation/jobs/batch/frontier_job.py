@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context, Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -132,14 +133,9 @@ def ladder(frontier: Frontier) -> NDArray[np.float64]:
 
 
 def _rounded_up(x: float) -> float:
-    """The least number of three digits that is no less."""
-    if x == 0:
-        return 0.0
-    places = 2 - math.floor(math.log10(abs(x)))
-    if places < 0:
-        step = 10**-places
-        return float(math.ceil(x / step) * step)
-    return math.ceil(round(x * 10.0**places, 6)) / 10.0**places
+    """The least number of three digits that is no less, but for what rounding may have added to x."""
+    near = Decimal(x).normalize(Context(prec=9))
+    return float(near.normalize(Context(prec=3, rounding=ROUND_CEILING)))
 
 
 def _opened(plan: Plan) -> FiledSource:
