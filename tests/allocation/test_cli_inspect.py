@@ -54,7 +54,7 @@ def test_a_wrong_run_ends_with_1_and_one_message(made: Made):
 
 def test_json_says_all_of_it_and_the_exit_code_too(made: Made):
     assert json.loads(run("inspect", made.out, "--json").stdout)["ok"] is True
-    change_manifest(made.out, lambda m: m["totals"].update(value=0.0))
+    change_manifest(made.out, lambda m: m["totals"].update(cost=0.0))
     done = run("inspect", made.out, "--json")
     told = json.loads(done.stdout)
     assert (done.exit_code, told["ok"], len(told["problems"])) == (1, False, 1)

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from allocation.engine.limit import OWN_MEASURES
 from allocation.engine.money import exact_sum
+from allocation.engine.price import margins_at
+from allocation.engine.tables import Tables, check_eligible
 from allocation.jobs.batch.part_reading import batches, opened_part
 from allocation.jobs.batch.parts import arm_codes, finite_column
 from allocation.jobs.batch.published import LimitEntry, Published
@@ -33,11 +35,13 @@ class Recomputed:
 
     used : (m,) what they use of each limit, in its unit, exactly; None where they are of other users. control : the
     exact value of the decided users under control. problem : the first decision that is not its user's row, or None.
+    about : (m,) how many of the decided users each limit is about, None where they are of other users.
     """
 
     used: tuple[Fraction | None, ...]
     control: Fraction | None
     problem: str | None
+    about: tuple[int, ...] | None = None
 
 
 def recompute(place: Path, published: Published, responses: str | Path) -> Recomputed:
@@ -55,7 +59,7 @@ def recompute(place: Path, published: Published, responses: str | Path) -> Recom
             f"{responses} has the arms {_named(source.arms)}, the decisions have {_named(published.arms)}; give the "
             "response table that was decided from"
         )
-    used, control = [Fraction(0) for _ in limits], Fraction(0)
+    used, control, about = [Fraction(0) for _ in limits], Fraction(0), [0] * len(limits)
     decided, problem = _Decided(place, published), None
     for block in source.stream(BLOCK):
         own, table = decided.take(block)
@@ -63,9 +67,14 @@ def recompute(place: Path, published: Published, responses: str | Path) -> Recom
         if problem is not None:
             return Recomputed((None,) * len(limits), None, problem)
         codes = arm_codes(table.column("arm"), published.arms)
+        problem = _margins(own, table, codes, published)
+        if problem is not None:
+            return Recomputed((None,) * len(limits), None, problem)
         control += exact_sum(own.value[:, 0].astype(np.float64))
         for k, limit in enumerate(limits):
-            used[k] += _use(limit, own, codes, published.arms)
+            inside = _inside(limit, own)
+            about[k] += int(inside.sum())
+            used[k] += _use(limit, own, inside, codes, published.arms)
         if decided.stuck:
             break
     left = decided.left()
@@ -74,7 +83,7 @@ def recompute(place: Path, published: Published, responses: str | Path) -> Recom
             f"user_id {shown(left)} is decided for, but does not stand there in {responses} in the table's order"
         )
         return Recomputed((None,) * len(limits), None, problem)
-    return Recomputed(tuple(used), control, None)
+    return Recomputed(tuple(used), control, None, tuple(about))
 
 
 class _Decided:
@@ -133,7 +142,8 @@ def _difference(block: Block, table: pa.Table, arms: Sequence[str]) -> str | Non
     """The first decision that is not what its user's row says of its arm."""
     codes, rows = arm_codes(table.column("arm"), arms), np.arange(len(block))
     if block.eligible is not None:
-        barred = np.flatnonzero(~block.eligible[rows, codes])
+        eligible = check_eligible(block.eligible, block.value.shape)  # who may have nothing is on control
+        barred = np.flatnonzero(~eligible[rows, codes])
         if len(barred):
             return f"{_who(block, barred[0])} gets {shown(arms[codes[barred[0]]])}, for which it is not eligible"
     for name, amounts in (("expected_value", block.value), ("expected_cost", block.cost)):
@@ -148,16 +158,37 @@ def _difference(block: Block, table: pa.Table, arms: Sequence[str]) -> str | Non
     return None
 
 
-def _use(limit: LimitEntry, block: Block, codes: NDArray[np.int32], arms: Sequence[str]) -> Fraction:
-    """What the decisions of a block use of a limit, exactly."""
-    counts = np.isin(codes, [k for k, arm in enumerate(arms) if arm in limit.arms])
+def _margins(block: Block, table: pa.Table, codes: NDArray[np.int32], published: Published) -> str | None:
+    """The first margin that is not that of the manifest's price; prices of limits are in margins, too."""
+    if published.limits or published.price is None or not len(block):
+        return None
+    eligible = None if block.eligible is None else check_eligible(block.eligible, block.value.shape)
+    said = margins_at(Tables(block.value, block.cost, eligible), codes.astype(np.int64), published.price)
+    written = table.column("margin").to_numpy()
+    other = np.flatnonzero((written != said) & ~(np.isnan(written) & np.isnan(said)))
+    if not len(other):
+        return None
+    row = int(other[0])
+    return f"{_who(block, row)} has the margin {written[row]:,}, at the price {published.price:,} it is {said[row]:,}"
+
+
+def _inside(limit: LimitEntry, block: Block) -> NDArray[np.bool_]:
+    """Whom of a block a limit is about, (r,)."""
     mask = mask_of(
         {column: tuple(values) for column, values in limit.where.items()},
         block.attributes,
         len(block),
         f"limit {shown(limit.name)}",
     )
-    rows = np.flatnonzero(counts if mask is None else counts & mask)
+    return np.ones(len(block), dtype=np.bool_) if mask is None else mask
+
+
+def _use(
+    limit: LimitEntry, block: Block, inside: NDArray[np.bool_], codes: NDArray[np.int32], arms: Sequence[str]
+) -> Fraction:
+    """What the decisions of a block use of a limit, exactly."""
+    counts = np.isin(codes, [k for k, arm in enumerate(arms) if arm in limit.arms])
+    rows = np.flatnonzero(counts & inside)
     if limit.measure == "users":
         return Fraction(len(rows))
     own: dict[str, NDArray[Any]] = {"value": block.value, "cost": block.cost}

@@ -26,8 +26,8 @@ from allocation.jobs.batch.names import check_names
 from allocation.jobs.batch.parts import of_record
 from allocation.jobs.batch.passes import Cut, LocalPasses, Passes, Record
 from allocation.jobs.batch.staging import Staging, locked_target, staged
-from allocation.jobs.batch.terms import terms_for
-from allocation.jobs.batch.versions import versions
+from allocation.jobs.batch.terms import spent_entry, terms_for
+from allocation.jobs.batch.versions import run_id_of, versions
 from allocation.jobs.batch.work import Decide, SumUp, WritePart
 from allocation.jobs.plan import Plan
 from allocation.jobs.tables.blocks import FiledSource
@@ -113,10 +113,8 @@ class _Job:
     @cached_property
     def run_id(self) -> str:
         """The hash of plan, inputs and versions: runs of the same id write the same bytes."""
-        further = {} if self.served is None else {"spent": self.spent_digest}
-        own = versions(models=self.task.plan.model is not None)
-        text = json.dumps([own, self.task.plan.digest(), self.inputs.fingerprint | further], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        plan, spent = self.task.plan, None if self.served is None else self.spent_digest
+        return run_id_of(versions(models=plan.model is not None), plan.digest(), self.inputs.fingerprint, spent)
 
     def write(self, source: FiledSource, staging: Staging) -> tuple[Solved, dict[str, Any]]:
         """Decide, and write the parts into the staging folder; what was solved, and the manifest."""
@@ -148,17 +146,18 @@ class _Job:
             yield *solve_plan(self.task.plan, passes, source, self.served), passes
 
     def _manifest(self, terms: Terms, solved: Solved, records: Sequence[Record]) -> dict[str, Any]:
-        users, cost = self.spent
-        spent = {"users": users, "cost": cost, "sha256": self.spent_digest}
+        further, plan, arms = {}, self.task.plan, self.inputs.users.arms
+        if self.served is not None:
+            further = {"spent": {**spent_entry(plan, self.served, arms), "sha256": self.spent_digest}}
         return batch_manifest(
-            self.task.plan,
+            plan,
             solved,
             [of_record(record) for record in records],
             run_id=self.run_id,
-            arms=self.inputs.users.arms,
+            arms=arms,
             fingerprint=self.inputs.fingerprint,
             budget=terms.budget,
-            further={} if self.served is None else {"spent": spent},
+            further=further,
         )
 
 

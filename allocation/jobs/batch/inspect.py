@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow as pa
 
 from allocation.engine.limit import OWN_MEASURES
 from allocation.engine.money import amount_text
+from allocation.jobs.batch.against_plan import differences, stated_plan
 from allocation.jobs.batch.against_responses import Recomputed, recompute
 from allocation.jobs.batch.part_reading import batches, opened_part
 from allocation.jobs.batch.parts import fraction_of
@@ -65,9 +65,10 @@ def inspect_decisions(
     """Read every part of a folder of decisions and hold it against the manifest.
 
     Checked: the parts' sizes, checksums, rows, columns and run; files that the manifest does not know; users of each
-    arm; totals, the budget and each limit in exact fractions; that each user stands once. A limit on some users or
-    on a resource needs `responses`, the table that was decided from: then every decision is also held against its
-    user's row in it. Memory does not grow with the users.
+    arm; totals, the budget and each limit in exact fractions; that each user stands once; and that run id, budget,
+    limits, prices and gap are those of the plan that stands in the manifest, see `against_plan`. A limit on some
+    users or on a resource needs `responses`, the table that was decided from: then every decision is also held
+    against its user's row in it, and without limits its margin against the price. Memory does not grow with users.
 
     Raises InputError for a folder without a well-formed manifest, for a response table that cannot be read, and where
     a new run takes the folder's place meanwhile. What is wrong with the decisions is in `problems`.
@@ -77,7 +78,6 @@ def inspect_decisions(
     before, findings = state(place), _Findings()
     progress(f"reading {len(published.parts):,} parts of {place}")
     tally = _read_parts(place, published, findings)
-    _check_manifest(published, findings)
     recomputed = None
     if tally is not None:
         progress("looking for users that stand twice")
@@ -85,6 +85,8 @@ def inspect_decisions(
         if responses is not None:
             progress(f"reading {responses}")
             recomputed = _against(place, published, responses, findings)
+    _check_manifest(published, None if recomputed is None else recomputed.about, findings)
+    if tally is not None:
         _check_sums(published, tally, recomputed, findings)
     if state(place) != before:
         raise InputError(f"another run took the place of {place} while it was read; inspect it again")
@@ -119,10 +121,18 @@ def _read_parts(place: Path, published: Published, findings: _Findings) -> Tally
     return None if wrong else tally
 
 
-def _check_manifest(published: Published, findings: _Findings) -> None:
-    """What the manifest must agree with itself about."""
-    digest = hashlib.sha256(published.plan.text.removesuffix("\n").encode("utf-8", "surrogatepass")).hexdigest()
-    findings.add("plan", published.plan.sha256[:12], digest[:12], digest == published.plan.sha256)
+def _check_manifest(published: Published, about: Sequence[int] | None, findings: _Findings) -> None:
+    """What the manifest must agree with itself about: its plan above all."""
+    problems, plan = [], None
+    try:
+        plan = stated_plan(published)
+        problems = differences(published, plan, about)
+    except InputError as error:
+        problems = [str(error)]
+    told = published.plan.sha256[:12]
+    findings.add("plan and its terms", told, "other" if problems else "the same", not problems, " ")
+    if problems:
+        findings.problems[-1:] = problems
     rows = [part.rows for part in published.parts]
     findings.add("users", f"{published.rows:,}", f"{sum(rows):,}", sum(rows) == published.rows)
     if rows and max(rows) > published.part_rows:  # fewer are left of a part where users were served before

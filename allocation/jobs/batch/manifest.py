@@ -11,6 +11,7 @@ from allocation.engine.limit import LimitUse
 from allocation.engine.stream.solved import Solved
 from allocation.jobs.batch.parts import PartSummary, fraction_text, total
 from allocation.jobs.batch.target import COMMAND
+from allocation.jobs.batch.versions import versions
 from allocation.jobs.manifest import plain
 from allocation.jobs.plan import Plan, PlanLimit, plan_text
 from uplift.errors import InputError
@@ -47,6 +48,7 @@ def batch_manifest(
     return {
         "earmark": version("earmark"),
         "command": COMMAND,
+        "versions": versions(models=plan.model is not None),
         "run": run_id,
         "name": plan.name,
         "plan": {"text": plan_text(pathless), "sha256": plan.digest()},

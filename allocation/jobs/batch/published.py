@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from allocation.jobs.batch.part_file import part_name
-from allocation.jobs.batch.parts import PARTS
+from allocation.jobs.batch.parts import FRACTION, PARTS
 from allocation.jobs.batch.target import COMMAND
 from allocation.jobs.folder import reason
 from allocation.jobs.plan_values import shown
@@ -23,6 +23,7 @@ from uplift.files import expanded
 LARGEST = 64 << 20  # bytes of a manifest; one of 100,000 parts has 15 million
 COUNT = Annotated[int, Field(ge=0, le=1 << 53)]
 NAME = Annotated[str, Field(min_length=1, max_length=10_000)]
+FRACTION_TEXT = Annotated[str, Field(pattern=f"^{FRACTION.pattern}$")]
 Scalar = str | int | float | bool
 
 
@@ -49,6 +50,25 @@ class LimitEntry(_Entry):
     used: FiniteFloat
     min: FiniteFloat | None
     max: FiniteFloat | None
+    price: FiniteFloat | None
+    binding: Literal["min", "max"] | None
+
+
+class UsedEntry(_Entry):
+    """How many of the users served before a limit is about, and what they used of it, as numerator/denominator."""
+
+    users: COUNT
+    used: FRACTION_TEXT
+
+
+class SpentEntry(_Entry):
+    """Who was served before: how many, what they cost (money; `exact` as a fraction), and what of each limit."""
+
+    users: COUNT
+    cost: FiniteFloat
+    exact: FRACTION_TEXT
+    limits: list[UsedEntry]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class PlanEntry(_Entry):
@@ -78,9 +98,11 @@ class Published(_Entry):
 
     earmark: str
     command: Literal["decide"]
+    versions: dict[str, str]
     run: Annotated[str, Field(pattern="^[0-9a-f]{16,128}$")]
     name: str
     plan: PlanEntry
+    input: dict[str, Any]
     rows: COUNT
     part_rows: Annotated[int, Field(ge=1, le=1 << 53)]
     arm_users: Annotated[dict[NAME, COUNT], Field(min_length=1, max_length=100_000)]
@@ -89,8 +111,10 @@ class Published(_Entry):
     price: FiniteFloat | None
     totals: TotalsEntry
     exact: ExactEntry
+    bound: FiniteFloat | None
     gap: FiniteFloat | None
     limits: list[LimitEntry]
+    spent: SpentEntry | None = None
     parts: Annotated[list[PartEntry], Field(max_length=PARTS)]
 
     @property

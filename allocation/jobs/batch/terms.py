@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from allocation.engine.limit import Limit, ProblemError
 from allocation.engine.money import amount_text, exact_sum, float_above, float_below
 from allocation.engine.stream.chunks import Arrays, Chunk
 from allocation.engine.stream.terms import Terms, terms_of
+from allocation.jobs.batch.parts import fraction_text
 from allocation.jobs.batch.passes import Passes
 from allocation.jobs.plan import Plan, PlanLimit, Share
 from allocation.jobs.tables.served import Served
@@ -63,28 +65,53 @@ def _about(plan: Plan, passes: Passes, n: int, served: Served | None) -> list[in
 
 
 def _limit(limit: PlanLimit, users: int, budget: float | None, used: Fraction) -> Limit:
+    most = limit.amounts(users, budget)[1]
+    if used and most is not None and Fraction(most) < used and limit.measure in ("users", "cost"):
+        raise ProblemError(
+            f"limit {limit.name!r} allows at most {amount_text(most)}, and the served users have already used "
+            f"{amount_text(float_above(used))}; raise its max"
+        )
+    return Limit(limit.name, limit.measure, *bounds_left(limit, users, budget, used), None, limit.arms)
+
+
+def bounds_left(
+    limit: PlanLimit, users: int, budget: float | None, used: Fraction
+) -> tuple[float | None, float | None]:
+    """Floor and cap of a limit about so many users once so much of it is used, rounded inwards."""
     low, high = limit.amounts(users, budget)
-    if used:
-        low = None if low is None else float_above(Fraction(low) - used)
-        if high is not None and Fraction(high) < used and limit.measure in ("users", "cost"):
-            raise ProblemError(
-                f"limit {limit.name!r} allows at most {amount_text(high)}, and the served users have already used "
-                f"{amount_text(float_above(used))}; raise its max"
-            )
-        high = None if high is None else float_below(Fraction(high) - used)
-    return Limit(limit.name, limit.measure, low, high, None, limit.arms)
+    if not used:
+        return low, high
+    low = None if low is None else float_above(Fraction(low) - used)
+    return low, None if high is None else float_below(Fraction(high) - used)
+
+
+def budget_left(budget: float | None, spent: Fraction) -> float | None:
+    """The budget once so much is spent (money), rounded down; None where there is none."""
+    return None if budget is None else float_below(Fraction(budget) - spent)
+
+
+def spent_entry(plan: Plan, served: Served, arms: tuple[str, ...]) -> dict[str, Any]:
+    """Who was served before, in a manifest: how many, what they cost, and of each limit how many and what they used.
+
+    Exactly, so that budget and bounds that are left can be computed again.
+    """
+    limits = [
+        {"users": int(_inside(limit, served).sum()), "used": fraction_text(_used(limit, served, arms))}
+        for limit in plan.limits
+    ]
+    total = {"cost": float(served.total), "exact": fraction_text(served.total)}
+    return {"users": len(served), **total, "limits": limits}
 
 
 def _budget(budget: float | None, served: Served | None) -> float | None:
     if budget is None or served is None:
         return budget
-    left = Fraction(budget) - served.total
-    if left < 0:
+    if served.total > Fraction(budget):
         raise ProblemError(
             f"the budget is {amount_text(budget)}, and by {served.path} {amount_text(float_above(served.total))} is "
             "spent already; raise the budget, or end the campaign"
         )
-    return float_below(left)
+    return budget_left(budget, served.total)
 
 
 def _inside(limit: PlanLimit, served: Served) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

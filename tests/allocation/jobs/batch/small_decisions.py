@@ -22,10 +22,12 @@ from allocation.jobs.batch.manifest import batch_manifest
 from allocation.jobs.batch.part_file import write_part
 from allocation.jobs.batch.parts import decisions_table
 from allocation.jobs.batch.staging import output_folder
+from allocation.jobs.batch.versions import run_id_of, versions
 from allocation.jobs.plan import parse_plan
 
 ARMS = ("none", "mail", "=coupon")
-N, PART_ROWS, RUN = 700, 300, "5" * 64
+N, PART_ROWS = 700, 300
+INPUT: dict[str, Any] = {"rows": N, "files": []}
 PLAN = """
 [plan]
 name = "spring"
@@ -52,6 +54,8 @@ measure = "value"
 arms = ["mail"]
 min = 1
 """
+
+RUN = run_id_of(versions(models=False), parse_plan(PLAN).digest(), INPUT, None)
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ def make(folder: Path, *, ids: Callable[[int], Any] = lambda k: k, seed: int = 0
             parts,
             run_id=RUN,
             arms=ARMS,
-            fingerprint={"rows": N, "files": []},
+            fingerprint=INPUT,
             budget=plan.budget,
         )
         staging.publish(manifest)

@@ -15,9 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from allocation import Problem
 from allocation.jobs.batch import inspect as inspecting
 from allocation.jobs.batch.inspect import inspect_decisions
 from allocation.jobs.batch.inspect_terminal import inspection_json, print_inspection, problem_text
+from tests.allocation.jobs.batch.decide_runs import decide, decisions, plan_of, response_table, write_responses
 from tests.allocation.jobs.batch.small_decisions import Made, N, change_manifest, change_part, exact, make
 from uplift.errors import InputError
 
@@ -177,6 +179,22 @@ def test_every_decision_is_held_against_its_row_of_the_responses(made: Made, nam
     pq.write_table(change(pq.read_table(made.responses)), made.responses)
     with pytest.raises(InputError, match=message):
         raise InputError(problem_text(inspect_decisions(made.out, made.responses)))
+
+
+def test_a_user_who_may_have_no_arm_is_on_control_by_rule(tmp_path: Path):
+    """As the engine decides: control is given to whoever is eligible for nothing, and nothing else is."""
+    rng = np.random.default_rng(0)
+    n = 60
+    eligible = rng.random((n, 3)) < 0.5
+    eligible[:9] = False
+    table = response_table(Problem(rng.random((n, 3)), rng.random((n, 3)) * [0, 1, 1], 40.0, eligible))
+    folder = write_responses(tmp_path / "r", table)
+    decide(plan_of(folder, 40.0), tmp_path / "out")
+    assert decisions(tmp_path / "out")["arm"].to_pylist()[:9] == ["none"] * 9
+    assert inspect_decisions(tmp_path / "out", folder).problems == ()
+    everywhere = table.set_column(table.column_names.index("eligible.none"), "eligible.none", pa.array([False] * n))
+    pq.write_table(everywhere, folder / "r000.parquet")
+    assert "gets 'none', for which it is not eligible" in problem_text(inspect_decisions(tmp_path / "out", folder))
 
 
 def test_responses_with_other_arms_or_ids_are_refused(made: Made):
