@@ -133,8 +133,8 @@ def _read_back(content: Any, files: dict[str, bytes], form: Form, decode: Decode
 def read_folder(folder: str | Path, form: Form, decode: Decode, trusted: Sequence[str] = ()) -> Any:
     """What `decode` makes of a folder of this form, once every file in it is the one that was saved.
 
-    Raises InputError for a folder of another kind, a missing, changed or damaged file, and types that are not
-    trusted.
+    Raises InputError for a folder of another kind, a missing, changed or damaged file, one that was not saved with
+    the rest or is a link out of the folder, and types that are not trusted.
     """
     source = expanded(folder)
     if not (source / form.index).is_file():
@@ -148,6 +148,7 @@ def read_folder(folder: str | Path, form: Form, decode: Decode, trusted: Sequenc
         ) from None
     if written != FORMAT:
         raise InputError(f"{source} is of format {written!r}; this version reads {FORMAT}: save the {form.noun} anew")
+    _check_names(source, {form.index, *map(str, sums)}, form)
     files = {name: _checked_file(source, name, digest, form) for name, digest in sums.items()}
     try:
         return decode(content, Parts(load_arrays(files.pop(ARRAYS)), files), tuple(trusted))
@@ -185,6 +186,26 @@ def _replace(target: Path, files: dict[str, bytes]) -> None:
         shutil.rmtree(staging, ignore_errors=True)
         raise
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _check_names(folder: Path, known: set[str], form: Form) -> None:
+    """Refuse a folder in which anything lies that was not saved with the rest, or lies elsewhere in truth."""
+    try:
+        found = {path.name: path for path in sorted(folder.iterdir())}
+        strays = [name for name in found if name not in known]
+        away = [
+            name for name, path in found.items() if path.is_symlink() and path.resolve().parent != folder.resolve()
+        ]
+    except (OSError, RuntimeError) as error:  # a loop of links is either
+        raise InputError(f"{folder} cannot be read: {error}; save the {form.noun} anew") from None
+    if strays:
+        more = f" and {len(strays) - 1:,} more" if len(strays) > 1 else ""
+        raise InputError(
+            f"{folder} holds {strays[0]!r}{more}, not saved with the {form.noun} ({form.index} does not list it); "
+            "move it elsewhere"
+        )
+    if away:
+        raise InputError(f"{folder / away[0]} is a link out of the folder; put the file that was saved in its place")
 
 
 def _checked_file(folder: Path, name: str, digest: str, form: Form) -> bytes:
