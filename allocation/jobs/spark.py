@@ -45,7 +45,7 @@ class SparkPasses:
 
     source, cut : as of `LocalPasses`; files must have the same path on every executor. progress(what, done, of)
     hears of every pass as it goes, in users. spark : the session; own : whether it is stopped at the end.
-    partitions : tasks of a pass, None for A_CORE a core. The answers depend neither on them nor on who did which.
+    tasks : of a pass. The answers depend neither on them nor on who did which.
 
     Raises InputError and ProblemError that a task met as they are, and InputError where Spark itself fails.
     """
@@ -55,7 +55,7 @@ class SparkPasses:
     progress: Callable[[str, int, int], None]
     spark: SparkSession
     own: bool
-    partitions: int | None = None
+    tasks: int
 
     @classmethod
     def start(
@@ -66,9 +66,14 @@ class SparkPasses:
         master: str | None = None,
         partitions: int | None = None,
     ) -> Self:
-        """Passes in the session that runs, or in a new one for the master; to be used as a context, or closed."""
+        """Passes in the session that runs, or in a new one for the master; to be used as a context, or closed.
+
+        `partitions` is the number of tasks of a pass, None for A_CORE a core.
+        """
         spark, own = open_session(master)
-        return cls(source, cut, progress, spark, own, partitions)
+        with one_failure("starting"):
+            tasks = A_CORE * spark.sparkContext.defaultParallelism if partitions is None else partitions
+        return cls(source, cut, progress, spark, own, tasks)
 
     def __enter__(self) -> Self:
         return self
@@ -95,7 +100,7 @@ class SparkPasses:
         """See `Chunks`. Tasks merge their own blocks, a second stage what these sent on, the driver the few left."""
         if self._number == 0:
             return None
-        level = _level(self._number, A_CORE * self._tasks(self._number))
+        level = _level(self._number, A_CORE * self.tasks)
         groups = -(-self._number >> level)
         upper = 0 if groups <= FEW else groups.bit_length() // 2
         unit = Subtree(self._blocks, work, merge, level)
@@ -115,20 +120,16 @@ class SparkPasses:
     def _number(self) -> int:
         return self.cut.number(self.source.n)
 
-    def _tasks(self, units: int) -> int:
-        wished = A_CORE * self.spark.sparkContext.defaultParallelism if self.partitions is None else self.partitions
-        return max(1, min(wished, units))
-
     def _run(
         self, unit: Callable[[int], bytes], what: str, units: range, then: MergeParts | None = None
     ) -> list[bytes]:
         """What the unit of work returns for each number, in order; with `then`, what is merged of them."""
         if len(units) == 0:
             return []
-        expected, tasks = list(units), self._tasks(len(units))
-        task = Task(unit, version("earmark"))
+        expected, tasks = list(units), min(self.tasks, len(units))
         with no_warning(), one_failure(what):
-            frame = self.spark.range(units.start, units.stop, 1, tasks).mapInArrow(task, SCHEMA)
+            frame = self.spark.range(units.start, units.stop, 1, tasks)
+            frame = frame.mapInArrow(Task(unit, version("earmark")), SCHEMA)
             if then is not None:
                 expected = sorted({k >> then.level for k in units})
                 merging = min(len(expected), tasks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ from typing import IO, Any
 from uplift.errors import InputError
 
 try:
-    from py4j.protocol import Py4JError
+    from py4j.protocol import Py4JError, Py4JNetworkError
     from pyspark import SparkConf, SparkContext
     from pyspark.errors import PySparkException
     from pyspark.java_gateway import launch_gateway
@@ -28,7 +29,8 @@ except ImportError:
 
 JAVA = 17  # what Spark 4 needs
 ANSWER = 5.0  # seconds in which a master must answer
-FAILURES = (PySparkException, Py4JError, ConnectionError, EOFError)
+GONE = (Py4JNetworkError, ConnectionError, EOFError)
+FAILURES = (PySparkException, Py4JError, *GONE)
 SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -44,7 +46,9 @@ HERE = {  # Java only hands rows on, so that it needs no compiler that takes its
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 }
 CLASS = re.compile(r".*\b(?:org|java|javax|scala|py4j)\.[\w.$]+(?:Exception|Error)\b:?")  # before what Java says
+DEAD = "Java, in which Spark runs, has died"
 MENDS = (
+    (DEAD, "most likely memory ran out: lower part_rows, or give Spark more memory"),
     ("No module named", "install the same earmark in the Python of every executor"),
     ("PYTHON_VERSION_MISMATCH", "set PYSPARK_PYTHON to the same version of Python for the executors"),
     ("exited unexpectedly", "most likely memory ran out: lower part_rows, or give executors more memory"),
@@ -86,10 +90,14 @@ def open_session(master: str | None) -> tuple[SparkSession, bool]:
 
 
 def stop(spark: SparkSession) -> None:
-    """Stop a session, also one whose Java has died."""
-    with suppress(*FAILURES), warnings.catch_warnings():
+    """Stop a session, also one whose Java has died, so that another can be started."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        spark.stop()
+        try:
+            spark.stop()
+        except FAILURES:
+            spark.sparkContext.stop()  # now it takes down what is left on this side
+            SparkContext._gateway = SparkContext._jvm = SparkSession._instantiatedSession = None
 
 
 def _started(master: str | None) -> SparkSession:
@@ -101,7 +109,11 @@ def _started(master: str | None) -> SparkSession:
     with tempfile.TemporaryFile() as log, _python(local), no_warning():
         try:
             gateway = SparkContext._gateway or launch_gateway(conf, {"stderr": log})  # type: ignore[no-untyped-call]
-            return SparkSession(SparkContext(conf=conf, gateway=gateway))
+            context = SparkContext(conf=conf, gateway=gateway)
+            # Where Java dies, its partners here print tracebacks of their own.
+            logging.getLogger("py4j").addHandler(logging.NullHandler())
+            context._accumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]
+            return SparkSession(context)
         except (*FAILURES, RuntimeError, TypeError, ValueError, OSError) as error:
             # Where Java has not come up, only its own words say why.
             told = _written(log) if "JAVA_GATEWAY_EXITED" in str(error) else str(error)
@@ -176,7 +188,7 @@ def one_failure(what: str) -> Iterator[None]:
     try:
         yield
     except FAILURES as error:
-        raise InputError(failure(what, str(error))) from None
+        raise InputError(failure(what, DEAD if isinstance(error, GONE) else str(error))) from None
 
 
 def failure(what: str, told: str) -> str:

@@ -82,14 +82,16 @@ def test_the_command_without_pyspark(plan: Path, tmp_path: Path):
         ),
     ],
 )
-def test_the_command_with_a_master_that_is_none(plan: Path, tmp_path: Path, master: str, message: str):
+def test_the_command_with_a_master_that_is_none(
+    has_java: None, plan: Path, tmp_path: Path, master: str, message: str
+):
     done = earmark("decide", str(plan), "--out", str(tmp_path / "o"), "--engine", "spark", "--master", master)
     assert done.returncode == 1
     assert message in done.stderr
     assert not [word for word in ("Traceback", "WARN", "WARNING") if word in done.stderr]
 
 
-def test_the_command_starts_and_stops_a_quiet_session(plan: Path, tmp_path: Path):
+def test_the_command_starts_and_stops_a_quiet_session(has_java: None, plan: Path, tmp_path: Path):
     """Nothing of Java's on the terminal, and nothing of Spark's beside the decisions."""
     places = [tmp_path / "local" / "out", tmp_path / "spark" / "out"]
     for place, engine in zip(places, (["local"], ["spark", "--master", "local[2]"]), strict=True):
@@ -99,6 +101,40 @@ def test_the_command_starts_and_stops_a_quiet_session(plan: Path, tmp_path: Path
     assert [path.name for path in (tmp_path / "spark").iterdir()] == ["out"]
     bytes_of = [{path.name: path.read_bytes() for path in place.iterdir()} for place in places]
     assert bytes_of[0] == bytes_of[1]
+
+
+JAVA_DIES = """
+from pathlib import Path
+from pyspark import SparkContext
+from allocation.jobs.batch.decide_job import Watch, run_decide
+from allocation.jobs.batch.decide_plan import DecideTask
+from allocation.jobs.plan import read_plan
+from uplift.errors import InputError
+
+def kill(what, done, of):
+    if what == "writing decisions" and done == 0:
+        SparkContext._gateway.proc.kill()
+
+task = DecideTask(read_plan(sys.argv[1]), Path(sys.argv[2]), engine="spark", master="local[2]")
+try:
+    run_decide(task, Watch(users=kill))
+except InputError as error:
+    print(error)
+print(run_decide(task).manifest["rows"])
+sys.exit()
+"""
+
+
+def test_where_java_dies_there_is_one_message_and_the_next_run_starts_anew(
+    has_java: None, plan: Path, tmp_path: Path
+):
+    done = earmark(str(plan), str(tmp_path / "out"), before=JAVA_DIES)
+    assert done.stdout.splitlines() == [
+        "Spark gave up 'writing decisions': Java, in which Spark runs, has died; most likely memory ran out: lower "
+        "part_rows, or give Spark more memory",
+        "50",
+    ]
+    assert done.stderr == ""
 
 
 JAVA_TOLD = """An error occurred while calling o45.collectAsArrowToPython.
@@ -134,6 +170,6 @@ def test_a_long_reason_is_cut():
     assert len(failure("settling", "Traceback (most recent call last):\nValueError: " + "x" * 5_000)) < 400
 
 
-def test_masters_are_checked_before_java_starts():
+def test_masters_are_checked_before_java_starts(has_java: None):
     with pytest.raises(InputError, match="Spark Connect server"):
         open_session("sc://somewhere")
