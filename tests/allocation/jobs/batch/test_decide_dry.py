@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from tests.allocation.jobs.batch.decide_runs import (
     response_table,
     write_responses,
 )
+from tests.allocation.jobs.batch.small_decisions import change_manifest
 from tests.strategies import random_problem
 from uplift.errors import InputError
 
@@ -127,6 +130,41 @@ def test_a_dry_run_over_damaged_decisions_says_so(tmp_path: Path):
         decide(plan, tmp_path / "out", dry_run=True)
 
 
+def arm_gone(out: Path) -> None:
+    """A user without an arm, by a manifest that says so."""
+
+    def change(table: pa.Table) -> pa.Table:
+        return table.set_column(1, "arm", pa.array([None, *table["arm"].to_pylist()[1:]], pa.string()))
+
+    table = change(pq.read_table(out / "part-00000.parquet"))
+    marks = pq.read_metadata(out / "part-00000.parquet").metadata
+    pq.write_table(table.replace_schema_metadata(marks), out / "part-00000.parquet")
+    whole = (out / "part-00000.parquet").read_bytes()
+    entry = {"bytes": len(whole), "sha256": hashlib.sha256(whole).hexdigest()}
+    change_manifest(out, lambda told: told["parts"][0].update(entry))
+
+
+DAMAGES = {
+    "a part is gone": lambda out: (out / "part-00000.parquet").unlink(),
+    "a part is a link": lambda out: (
+        os.replace(out / "part-00000.parquet", out.parent / "moved")
+        or (out / "part-00000.parquet").symlink_to(out.parent / "moved")
+    ),
+    "a part is a folder": lambda out: (out / "part-00000.parquet").unlink() or (out / "part-00000.parquet").mkdir(),
+    "half a manifest": lambda out: change_manifest(out, lambda told: told.pop("rows")),
+    "no arm": arm_gone,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_whatever_is_damaged_is_one_message(damage: str, tmp_path: Path):
+    plan = plan_of(write_responses(tmp_path / "r", table_of(6)), 300.0)
+    decide(plan, tmp_path / "out")
+    DAMAGES[damage](tmp_path / "out")
+    with pytest.raises(InputError, match=r"the earlier decisions in .* cannot be read: .*run `earmark inspect"):
+        decide(plan, tmp_path / "out", dry_run=True)
+
+
 def test_a_dry_run_over_any_folder_of_anything_else_leaves_it(tmp_path: Path):
     """Even one that a real run would refuse."""
     plan = plan_of(write_responses(tmp_path / "r", table_of(7)), 300.0)
@@ -135,6 +173,8 @@ def test_a_dry_run_over_any_folder_of_anything_else_leaves_it(tmp_path: Path):
     (out / "thesis.txt").write_text("mine")
     assert decide(plan, out, dry_run=True).changes is None
     pq.write_table(pa.table({"user_id": [1], "other": [2]}), out / "part-00000.parquet")
-    with pytest.raises(InputError, match="cannot be read"):
-        decide(plan, out, dry_run=True)
+    assert decide(plan, out, dry_run=True).changes is None
+    for foreign in ("[", '{"earmark": "1", "command": "predict"}'):
+        (out / "manifest.json").write_text(foreign)
+        assert decide(plan, out, dry_run=True).changes is None
     assert (out / "thesis.txt").read_text() == "mine"
