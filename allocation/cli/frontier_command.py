@@ -59,11 +59,13 @@ def frontier(
         from allocation.jobs.batch.frontier_job import frontier_plan, run_frontier
 
         folder = None
+        asked = frontier_plan(plan, responses=responses, model=model, features=features)
         if out is not None:
+            from allocation.jobs.apart import check_apart
             from allocation.jobs.batch.frontier_output import check_folder
 
+            check_apart(out, asked.places)
             folder = check_folder(out)
-        asked = frontier_plan(plan, responses=responses, model=model, features=features)
         amounts = number_list(budgets, "budgets")
         result = run_frontier(asked, amounts, Watch(seen.step, seen.users, seen.run), fingerprint=folder is not None)
         if folder is not None:

@@ -44,8 +44,10 @@ def predict(
     replaced once the new one is whole.
     """
     with one_message(), Progress() as progress:
+        from allocation.jobs.apart import check_apart
         from allocation.jobs.predict_job import PredictPlan, run_predict
 
+        check_apart(out, {"model": model, "data": data})
         kept = [tuple(split_names(names) or ()) for names in (resources, attributes)]
         plan = PredictPlan(model, data, resources=kept[0], attributes=kept[1], part_rows=part_rows)
         result = run_predict(plan, out, progress.step)

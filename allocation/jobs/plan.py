@@ -105,6 +105,11 @@ class Plan:
         """Names of the columns that limits ask for in `where`, each once, in the order of the limits."""
         return tuple(dict.fromkeys(column for limit in self.limits for column in limit.where))
 
+    @property
+    def places(self) -> dict[str, str | None]:
+        """What the plan reads, by what it is called; None where it does not name one."""
+        return {place: getattr(self, place) for place in PLACES}
+
     def digest(self) -> str:
         """SHA-256 of the plan without its paths: see `plan_digest`."""
         return plan_digest(self)

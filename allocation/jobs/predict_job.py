@@ -67,6 +67,7 @@ def run_predict(
     progress(f"opening {plan.model} and {plan.features}")
     source = open_predicted(plan.model, plan.features, plan.resources, plan.attributes, trusted=plan.trusted)
     parts = -(-source.n // plan.part_rows)
+    part_name(parts - 1)  # the last one is refused first
     names = [part_name(k) for k in range(parts)]
     folder = checked_folder(out, [*names, MANIFEST], COMMAND)
     left = sorted(path.name for path in folder.glob("part-*.parquet")) if folder.exists() else []

@@ -174,6 +174,8 @@ BAD = {
     "nan": (["plan.toml", "--budgets", "nan"], ["a budget is nan"]),
     "no plan": (["other.toml"], ["other.toml does not exist"]),
     "no table": (["nowhere"], ["nowhere does not exist"]),
+    "in its input": (["plan.toml", "--out", "responses/f"], ["/responses/f, which lies under the responses, "]),
+    "around it": (["responses", "--out", "."], [", which holds the responses, responses"]),
     "two tables": (["responses", "--responses", "responses"], ["taken for a response table", "--responses"]),
 }
 
@@ -182,5 +184,5 @@ BAD = {
 def test_bad_arguments_get_one_message_and_write_nothing(case: str, plan: Path, tmp_path: Path):
     before = state(tmp_path)
     arguments, words = BAD[case]
-    assert_one_message(*earmark("frontier", *arguments, "--out", "f"), words)
+    assert_one_message(*earmark("frontier", "--out", "f", *arguments), words)
     assert state(tmp_path) == before

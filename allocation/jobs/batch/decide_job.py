@@ -18,6 +18,7 @@ from allocation.engine.stream.budget import solve_budget_in_chunks
 from allocation.engine.stream.limits import solve_limits_in_chunks
 from allocation.engine.stream.solved import Solved
 from allocation.engine.stream.terms import Terms
+from allocation.jobs.apart import check_apart
 from allocation.jobs.batch.changes import Changes, changes_of, read_previous
 from allocation.jobs.batch.decide_plan import LOCAL, DecideResult, DecideTask
 from allocation.jobs.batch.inputs import Inputs, open_inputs
@@ -35,6 +36,8 @@ from allocation.jobs.tables.duplicates import check_unique_ids
 from allocation.jobs.tables.served import Served, read_served
 from uplift.errors import InputError
 from uplift.files import expanded
+
+LOOKED_AT, VALUES = 100_000, 5  # users whose attributes are looked at for a message, and values in it
 
 
 @dataclass
@@ -64,6 +67,8 @@ def run_decide(task: DecideTask, watch: Watch | None = None) -> DecideResult:
     """
     watch, began = watch or Watch(), time.perf_counter()
     # The lock comes first: a second run stops at once, not after it has read and hashed the inputs.
+    if not task.dry_run:
+        check_apart(task.out, task.plan.places)
     with nullcontext() if task.dry_run else locked_target(task.out) as place:
         check_names(task.plan, task.trusted)
         inputs = open_inputs(task.plan, task.trusted, watch.step)
@@ -164,7 +169,13 @@ class _Job:
 def solve_plan(plan: Plan, passes: Passes, source: FiledSource, served: Served | None = None) -> tuple[Terms, Solved]:
     """The plan's terms for the users who are not served yet, solved; InputError for a user who stands twice."""
     check_unique_ids(source)
-    terms = terms_for(plan, passes, source.arms, source.n, served)
+
+    def some(column: str) -> list[Any]:
+        """A few of the values that an attribute has among the first users."""
+        cells = source.block(0, min(source.n, LOOKED_AT)).attributes[column]
+        return list(cells.unique().drop_null().to_pylist()[:VALUES])
+
+    terms = terms_for(plan, passes, source.arms, source.n, served, some)
     if not terms.limits:
         return terms, solve_budget_in_chunks(passes, terms.budget)
     return terms, solve_limits_in_chunks(passes, terms, source.n)

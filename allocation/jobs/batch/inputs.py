@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from allocation.jobs.batch.part_file import check_parts
 from allocation.jobs.plan import Plan
 from allocation.jobs.tables.blocks import FiledSource
 from allocation.jobs.tables.open import open_responses
@@ -41,7 +43,7 @@ class Inputs:
         from allocation.jobs.predict_job import PredictPlan, run_predict  # models are slow to load
 
         plan, prefix = self.plan, f".{beside.name if beside else 'earmark'}.predicted-"
-        for left in () if beside is None else _named(beside.parent, prefix):
+        for left in () if beside is None else _left_of(beside.parent, prefix):
             shutil.rmtree(left, ignore_errors=True)  # of a run that was killed: this one holds the lock
         with tempfile.TemporaryDirectory(prefix=prefix, dir=None if beside is None else beside.parent) as folder:
             made = Path(folder) / "responses"
@@ -57,7 +59,8 @@ class Inputs:
 def open_inputs(plan: Plan, trusted: tuple[str, ...], step: Callable[[str], None]) -> Inputs:
     """Open what the plan names, and hash it.
 
-    Raises InputError for a plan that names neither responses nor a model with features, and as opening does.
+    Raises InputError for a plan that names neither responses nor a model with features, for more parts of decisions
+    than have names, and as opening does.
     """
     if plan.responses is not None:
         step(f"opening {plan.responses}")
@@ -69,8 +72,11 @@ def open_inputs(plan: Plan, trusted: tuple[str, ...], step: Callable[[str], None
         users = open_predicted(plan.model, plan.features, plan.resources, plan.attributes, trusted=trusted)
     else:
         raise InputError("the plan names neither responses nor a model and features; name one of them")
+    check_parts(users.n, plan.part_rows)
     return Inputs(plan, trusted, users, users.fingerprint())
 
 
-def _named(folder: Path, prefix: str) -> list[Path]:
-    return [path for path in folder.iterdir() if path.name.startswith(prefix)] if folder.is_dir() else []
+def _left_of(folder: Path, prefix: str) -> list[Path]:
+    """Folders that `tempfile` has named so: a folder beside that goes on otherwise is somebody else's."""
+    made = re.compile(re.escape(prefix) + "[a-z0-9_]{8}")
+    return [path for path in folder.iterdir() if made.fullmatch(path.name)] if folder.is_dir() else []

@@ -51,6 +51,16 @@ def part_name(k: int) -> str:
     return f"part-{k:05d}.parquet"
 
 
+def check_parts(n: int, part_rows: int) -> None:
+    """Refuse, before any work, n users who need more parts than there are names."""
+    parts = -(-n // part_rows)
+    if parts > PARTS:
+        raise InputError(
+            f"{n:,} users in parts of {part_rows:,} need {parts:,} parts, at most {PARTS:,} have names that sort; "
+            f"set part_rows to {-(-n // PARTS):,} or more in the plan"
+        )
+
+
 def write_part(staging: str | Path, k: int, run_id: str, table: pa.Table) -> PartSummary:
     """Write part k of a run, a table of `parts.decisions_table`, into the staging folder; returns its summary.
 

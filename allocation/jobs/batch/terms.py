@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -15,6 +16,7 @@ from allocation.engine.stream.terms import Terms, terms_of
 from allocation.jobs.batch.parts import fraction_text
 from allocation.jobs.batch.passes import Passes
 from allocation.jobs.plan import Plan, PlanLimit, Share
+from allocation.jobs.plan_values import shown
 from allocation.jobs.tables.served import Served
 from allocation.jobs.where import mask_of
 from uplift.errors import InputError
@@ -28,7 +30,17 @@ class CountMasks:
         return {"users": np.array([len(chunk) if mask is None else int(mask.sum()) for mask in chunk.masks])}
 
 
-def terms_for(plan: Plan, passes: Passes, arms: tuple[str, ...], n: int, served: Served | None = None) -> Terms:
+Values = Callable[[str], Sequence[Any]]  # some values of an attribute, for messages
+
+
+def terms_for(
+    plan: Plan,
+    passes: Passes,
+    arms: tuple[str, ...],
+    n: int,
+    served: Served | None = None,
+    some: Values = lambda _: (),
+) -> Terms:
     """The budget and the limits that are left for the users of `passes`.
 
     Shares of users are of all users whom a limit is about, served or not; what the served used is taken off caps and
@@ -37,13 +49,13 @@ def terms_for(plan: Plan, passes: Passes, arms: tuple[str, ...], n: int, served:
     Raises ProblemError and InputError for limits that nobody can keep: unknown arms, more spent than the budget
     allows, a cap that is used up beyond its amount, and nobody whom a limit is about.
     """
-    about = _about(plan, passes, n, served)
+    about = _about(plan, passes, n, served, some)
     used = [_used(limit, served, arms) if served is not None else Fraction(0) for limit in plan.limits]
     limits = [_limit(limit, users, plan.budget, u) for limit, users, u in zip(plan.limits, about, used, strict=True)]
     return terms_of(_budget(plan.budget, served), limits, arms, plan.resources)
 
 
-def _about(plan: Plan, passes: Passes, n: int, served: Served | None) -> list[int]:
+def _about(plan: Plan, passes: Passes, n: int, served: Served | None, some: Values) -> list[int]:
     """How many users each limit is about, served or not; the pass is made where that is not known without it.
 
     A user who was served counts once, whether the table still has him or not.
@@ -58,6 +70,12 @@ def _about(plan: Plan, passes: Passes, n: int, served: Served | None) -> list[in
     for limit, users in zip(plan.limits, found.tolist(), strict=True):
         if users == 0:
             asked = ", ".join(f"{name} = {list(values)}" for name, values in limit.where.items())
+            there = "; ".join(
+                f"{name} has {', '.join(map(shown, values))} and may have others"
+                for name in limit.where
+                if (values := some(name))
+            )
+            asked += f" ({there})" if there else ""
             raise InputError(
                 f"limit {limit.name!r} is about nobody: no user has {asked}; mend its where, or leave the limit out"
             )

@@ -14,13 +14,15 @@ from allocation.jobs.tables.blocks import Block
 from allocation.jobs.tables.schema import COST, ELIGIBLE, USER_ID, VALUE
 from uplift.errors import InputError
 
-PART_ROWS = 1_000_000
+PART_ROWS, PARTS = 1_000_000, 100_000  # users of a file, and files at most
 GROUP = 1 << 18  # rows of a row group, which is what random access decodes at least
 SETTINGS: dict[str, Any] = {"compression": "snappy", "write_page_checksum": True, "store_schema": False}
 
 
 def part_name(k: int) -> str:
-    """The file name of part k, counted from 0; names sort as the parts do."""
+    """The file name of part k, counted from 0; names sort as the parts do, InputError for more than there are."""
+    if k >= PARTS:
+        raise InputError(f"the table would need more than {PARTS:,} files; raise part_rows")
     return f"part-{k:05d}.parquet"
 
 

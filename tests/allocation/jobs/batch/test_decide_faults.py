@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from allocation import Problem
-from allocation.jobs.batch import decide_job, versions
+from allocation.jobs.batch import decide_job, part_file, versions
 from allocation.jobs.batch.decide_job import Watch, run_decide
 from allocation.jobs.batch.decide_plan import DecideTask
 from allocation.jobs.batch.part_file import RUN, write_part
-from allocation.jobs.plan import read_plan
+from allocation.jobs.plan import parse_plan, read_plan
 from tests.allocation.jobs.batch.decide_runs import content, decide, plan_of, response_table, write_responses
 from tests.allocation.jobs.batch.small_runs import mounted
 from uplift.errors import InputError
@@ -230,6 +230,18 @@ def test_two_runs_at_once(plan: Path, tables: Path, tmp_path: Path):
     assert content(out) == content(tmp_path / "alone")
 
 
+def test_more_parts_than_names_are_refused_before_any_work(
+    tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(part_file, "PARTS", 7)
+    heard: list[str] = []
+    task = DecideTask(parse_plan(plan_of(tables / "1", 5_000.0, 4_285)), tmp_path / "out")
+    with pytest.raises(InputError, match=r"30,000 users in parts of 4,285 need 8 parts, .* set part_rows to 4,286"):
+        run_decide(task, Watch(step=heard.append))
+    assert heard == [f"opening {tables / '1'}"]
+    decide(plan_of(tables / "1", 5_000.0, 4_286), tmp_path / "out")
+
+
 def test_a_second_run_stops_before_it_reads_anything(plan: Path, tmp_path: Path):
     """The lock is there before the first file of the input is opened."""
     out, found = tmp_path / "deep" / "out", []
@@ -276,7 +288,7 @@ def test_a_table_that_is_the_folder_of_decisions_is_refused(tables: Path, tmp_pa
     """Nobody's responses are replaced by decisions."""
     folder = write_responses(tmp_path / "r", pq.read_table(tables / "1"))
     before = content(folder)
-    for out in (folder, folder.parent):
-        with pytest.raises(InputError, match=r"would be lost|holds"):
+    for out in (folder, folder.parent, folder / "out"):
+        with pytest.raises(InputError, match=f"written to {out}, which .* the responses, {folder}; .*another --out"):
             decide(plan_of(folder, 5_000.0), out)
     assert content(folder) == before

@@ -222,21 +222,27 @@ def test_features_that_lack_a_column_or_have_an_empty_cell_are_one_message(
 
 def test_predictions_that_a_killed_run_left_go_with_the_next(model: Path, features: Path, tmp_path: Path):
     """Those of other folders stay, and so do those of a run that holds the lock."""
-    for name in (".out.predicted-a1b2", ".outer.predicted-a1b2", ".o.predicted-a1b2"):
+    others = [
+        ".o.predicted-a1b2c3d_",
+        ".out.predicted-1",
+        ".out.predicted-a1b2c3d_.lock",
+        ".outer.predicted-a1b2c3d_",
+    ]
+    for name in (".out.predicted-a1b2c3d_", *others):
         (tmp_path / name / "responses").mkdir(parents=True)
         (tmp_path / name / "responses" / "part-00000.parquet").write_bytes(b"half")
     seen = []
 
     def second(text: str) -> None:
         if text.startswith("publishing"):
-            seen.append(sorted(p.name for p in tmp_path.glob(".out.predicted-*")))
+            seen.append(sorted(p.name for p in tmp_path.glob(".out.predicted-????????")))
             for dry_run in (False, True):
                 task = DecideTask(parse_plan(model_plan(model, features)), tmp_path / "out", dry_run=dry_run)
                 with nullcontext() if dry_run else pytest.raises(InputError, match="another run writes to"):
                     run_decide(task)
-            seen.append(sorted(p.name for p in tmp_path.glob(".out.predicted-*")))
+            seen.append(sorted(p.name for p in tmp_path.glob(".out.predicted-????????")))
 
     run_decide(DecideTask(parse_plan(model_plan(model, features)), tmp_path / "out"), Watch(step=second))
     assert seen[0] == seen[1]
     assert len(seen[0]) == 1
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".o.predicted-a1b2", ".outer.predicted-a1b2", "out"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [*others, "out"]

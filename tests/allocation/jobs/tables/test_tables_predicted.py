@@ -18,6 +18,7 @@ from allocation.cli.predict_command import predict
 from allocation.jobs.predict_job import PredictPlan, run_predict
 from allocation.jobs.tables import model as model_module
 from allocation.jobs.tables import predicted as predicted_module
+from allocation.jobs.tables import writing
 from allocation.jobs.tables.open import open_responses
 from allocation.jobs.tables.predicted import open_predicted
 from allocation.policies.baselines import BestMix
@@ -187,6 +188,21 @@ def test_a_prediction_that_fails_leaves_the_one_before(policies, features, tmp_p
     with pytest.raises(InputError, match="the attribute user_id has the name of a column of response tables"):
         run_predict(PredictPlan(plan.model, str(features), attributes=("user_id",)), tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_more_files_than_names_and_results_among_the_inputs_are_refused(policies, features, tmp_path, monkeypatch):
+    """Before anything is predicted; the limit on names is lowered for it."""
+    monkeypatch.setattr(writing, "PARTS", 3)
+    model = str(policies["line"][1])
+    with pytest.raises(InputError, match="more than 3 files; raise part_rows"):
+        run_predict(PredictPlan(model, str(features), part_rows=10), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+    app = Typer()
+    app.command()(predict)
+    for out in (Path(model) / "x", features if features.is_dir() else features.parent):
+        done = CliRunner().invoke(app, ["--model", model, "--data", str(features), "--out", str(out)])
+        assert done.exit_code == 1
+        assert "what is read and what is written must lie apart" in " ".join(done.output.split())
 
 
 def test_the_command_says_what_it_wrote_or_what_is_wrong(policies, features, tmp_path):
