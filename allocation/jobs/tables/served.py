@@ -98,7 +98,10 @@ def read_served(path: str | Path, id_type: pa.DataType, arms: Sequence[str]) -> 
     check_unique(table.column_names, "column", f"{shown}: the", "rename or drop one of them")
     for name in (USER_ID, "arm", "cost"):
         if name not in table.column_names:
-            raise InputError(f"{shown} has no column {name}.{nearest(name, table.column_names)}")
+            told = nearest(name, table.column_names)
+            if name == "cost" and "expected_cost" in table.column_names:
+                told = " It has expected_cost, as decisions do; cost is the money that was really spent on each user."
+            raise InputError(f"{shown} has no column {name}.{told}")
     columns = {name: _whole(table, name, shown) for name in table.column_names}
     ids = _ids(columns.pop(USER_ID), id_type, shown)
     given = _arms(columns.pop("arm"), arms, shown)

@@ -86,6 +86,16 @@ def test_a_csv_file_says_the_same(tmp_path):
     assert read_served(path, pa.int64(), ("0", "20")).arm.tolist() == [1]
 
 
+def test_decisions_given_for_who_was_served_are_told_apart(tmp_path):
+    """A part of decisions says what was expected, not what was spent."""
+    part = pa.table({"user_id": [1], "arm": ["mail"], "expected_value": [1.0], "expected_cost": [0.5]})
+    pq.write_table(part, tmp_path / "part-00000.parquet")
+    with pytest.raises(
+        InputError, match=r"no column cost\. It has expected_cost, .* the money that was really spent on"
+    ):
+        read_served(tmp_path, pa.int64(), ARMS)
+
+
 def test_folders_of_parts_and_nobody_at_all(tmp_path):
     served_file(tmp_path)
     pq.write_table(pa.table({"user_id": [9], "arm": ["coupon"], "cost": [7.0]}), tmp_path / "t.parquet")
