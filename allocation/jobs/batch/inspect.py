@@ -24,6 +24,7 @@ from allocation.jobs.summary import MANIFEST
 from allocation.jobs.tables.blocks import FiledSource
 from allocation.jobs.tables.duplicates import check_unique_ids
 from allocation.jobs.tables.schema import plain
+from uplift.causal.words import counted
 from uplift.errors import InputError
 
 
@@ -76,7 +77,7 @@ def inspect_decisions(
     progress = progress or (lambda text: None)
     place, published = read_published(folder)
     before, findings = state(place), _Findings()
-    progress(f"reading {len(published.parts):,} parts of {place}")
+    progress(f"reading {counted(len(published.parts), 'part')} of {place}")
     tally = _read_parts(place, published, findings)
     recomputed = None
     if tally is not None:
@@ -114,7 +115,7 @@ def _read_parts(place: Path, published: Published, findings: _Findings) -> Tally
         told = ", ".join(f"{kind} in {name}" for kind, name in kinds.items())
         wrong.append(f"user_id is of several types: {told}")
     size = sum(part.bytes for part in published.parts)
-    said = f"{len(published.parts):,} parts, {size / 1e6:,.1f} MB"
+    said = f"{counted(len(published.parts), 'part')}, {size / 1e6:,.1f} MB"
     findings.add("parts and checksums", said, f"{len(wrong):,} wrong" if wrong else "the same", not wrong, " ")
     if wrong:
         findings.problems[-1:] = wrong
@@ -151,8 +152,8 @@ def _check_users(place: Path, published: Published, findings: _Findings) -> None
 def _check_sums(published: Published, tally: Tally, recomputed: Recomputed | None, findings: _Findings) -> None:
     """Arms, totals, budget and limits, all of them exact."""
     arms = published.arms
-    for arm, users, counted in zip(arms, published.arm_users.values(), tally.users, strict=True):
-        findings.add(f"users of {shown(arm)}", f"{users:,}", f"{counted:,}", users == counted)
+    for arm, users, there in zip(arms, published.arm_users.values(), tally.users, strict=True):
+        findings.add(f"users of {shown(arm)}", f"{users:,}", f"{there:,}", users == there)
     everyone = range(len(arms))
     sums = {name: tally.of(name, everyone) for name in ("value", "cost")}
     for name, amount in sums.items():

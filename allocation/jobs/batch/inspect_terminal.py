@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from allocation.jobs.batch.inspect import Check, Inspection
+from uplift.causal.words import counted
 
 SHOWN = 5  # problems in the message
 MARKS = {True: ("ok", "green"), False: ("WRONG", "bold red"), None: ("not checked", "yellow")}
@@ -22,7 +23,7 @@ def print_inspection(found: Inspection, console: Console | None = None) -> None:
     console.print()
     console.print(
         Text(published.name, style="bold").append(
-            f": decisions for {published.rows:,} users, run {published.run[:12]}{unit}\n", style="not bold"
+            f": decisions for {counted(published.rows, 'user')}, run {published.run[:12]}{unit}\n", style="not bold"
         )
     )
     grid = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")

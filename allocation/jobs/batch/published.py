@@ -98,8 +98,8 @@ class Published(_Entry):
 
     earmark: str
     command: Literal["decide"]
-    versions: dict[str, str]
     run: Annotated[str, Field(pattern="^[0-9a-f]{16,128}$")]
+    versions: dict[str, str]
     name: str
     plan: PlanEntry
     input: dict[str, Any]
