@@ -100,5 +100,7 @@ def _kept(table: pa.Table) -> Iterator[str]:
         pq.write_table(table, file, compression="none")
     try:
         yield url
+    except InputError as error:
+        raise InputError(str(error).replace(url, "the table in memory")) from None
     finally:
         system.rm(path)
