@@ -23,11 +23,12 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_python_examples_run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "difference_low" in printed
+    assert re.search(r"^0 +1 +mail +5\.0 +2\.0", printed, flags=re.MULTILINE), printed
     assert "adjusted effect" in printed
     assert "End-to-end on 20,000 users: the " in printed
     assert "recommender minus last item" in printed
