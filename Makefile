@@ -8,7 +8,7 @@ SOURCES := pyproject.toml constraints.txt
 # Not ?=: an OUT that happens to stand in the environment must not decide where results go.
 OUT := earmark-demo
 
-.PHONY: help demo app test lint format bench bench-batch bench-end-to-end bench-long-tail readme clean
+.PHONY: help demo app test fuzz lint format bench bench-batch bench-end-to-end bench-long-tail readme clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -35,6 +35,11 @@ app: $(VENV)/installed  ## show the demo's results as a page for the browser
 
 test: $(VENV)/installed-dev  ## all tests
 	$(BIN)/pytest -n auto
+
+FUZZ := EARMARK_FUZZ=20000 EARMARK_FUZZ_FILES=2000 EARMARK_FUZZ_DECIDE=1000
+fuzz: $(VENV)/installed-dev  ## twenty thousand plans, two thousand files, a thousand random tables decided (about 20 minutes)
+	$(FUZZ) $(BIN)/pytest -n 0 -s --timeout 3600 tests/allocation/jobs/test_plan_fuzz.py \
+		tests/allocation/jobs/tables/test_tables_fuzz.py tests/allocation/jobs/batch/test_decide_fuzz.py
 
 lint: $(VENV)/installed-dev  ## format, style, types, arrows between packages, declared dependencies
 	$(BIN)/ruff format --check .

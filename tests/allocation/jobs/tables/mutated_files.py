@@ -1,13 +1,16 @@
-"""Parquet files with errors in them, read in a process of its own: `python mutated_files.py COUNT SEED`.
+"""Parquet files with errors in them, read and decided in a process of its own: `python mutated_files.py COUNT SEED`.
 
+A file that still reads is decided within a budget, and within limits, and the decisions are inspected against it.
 Prints the number of each file before it is read, so that whoever started it knows which one killed it, and at the
-end how many were refused and how many were read. Ends with 1 at the first that is neither.
+end how many were refused, read and decided. Ends with 1 at the first that is none of them.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import resource
+import shutil
 import struct
 import sys
 import tempfile
@@ -23,12 +26,35 @@ import pyarrow.parquet as pq
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from response_tables import responses
 
+from allocation.engine.limit import ProblemError
+from allocation.jobs.batch.decide_job import run_decide
+from allocation.jobs.batch.decide_plan import DecideTask
+from allocation.jobs.batch.inspect import inspect_decisions
+from allocation.jobs.plan import parse_plan
 from allocation.jobs.tables.duplicates import check_unique_ids
 from allocation.jobs.tables.open import open_responses
 from uplift.errors import InputError
 
 SECONDS, MEMORY = 10.0, 6 << 30
 WANTED = {"attributes": ["segment"], "resources": ["minutes"]}
+PLAN = """[plan]
+name = "fuzz"
+responses = {responses}
+budget = 900.0
+part_rows = 300
+"""
+LIMITS = """
+[[limit]]
+name = "few"
+arms = ["coupon"]
+where = {{ segment = "heavy" }}
+max = "30%"
+
+[[limit]]
+name = "minutes"
+measure = "minutes"
+max = {minutes}
+"""
 
 
 def originals() -> list[bytes]:
@@ -157,6 +183,22 @@ def read(path: Path) -> str:
     return "read"
 
 
+def decide(path: Path, limits: str) -> str:
+    """What comes of a plan for a file that reads: decided or impossible."""
+    out = path.with_name("out")
+    shutil.rmtree(out, ignore_errors=True)
+    plan = parse_plan(PLAN.format(responses=json.dumps(str(path))) + limits)
+    try:
+        run_decide(DecideTask(plan, out))
+    except (InputError, ProblemError):
+        if out.exists():
+            raise AssertionError("decisions of a run that failed") from None
+        return "impossible"
+    if problems := inspect_decisions(out, path).problems:
+        raise AssertionError(f"inspect rejects: {problems}")
+    return "decided"
+
+
 def say(text: str) -> None:
     """A line for whoever started this, at once."""
     sys.stdout.write(f"{text}\n")
@@ -167,7 +209,7 @@ def main(count: int, seed: int) -> int:
     """Mutate and read so many files; the exit code."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     rng, files = np.random.default_rng(seed), originals()
-    came = {"refused": 0, "read": 0}
+    came = {"refused": 0, "read": 0, "decided": 0, "impossible": 0}
     slowest = 0.0
     with tempfile.TemporaryDirectory() as folder:
         for k in range(count):
@@ -178,7 +220,10 @@ def main(count: int, seed: int) -> int:
             say(f"{k} {mutate.__name__}")
             began = time.monotonic()
             try:
-                came[read(path)] += 1
+                what = read(path)
+                came[what] += 1
+                for limits in ("", LIMITS.format(minutes=40 * (k % 30))) if what == "read" else ():
+                    came[decide(path, limits)] += 1
             except Exception:  # noqa: BLE001  # whatever it is, it is what the test is for
                 kept = Path(tempfile.gettempdir()) / f"mutated-{seed}-{k}.parquet"
                 kept.write_bytes(content)
@@ -187,7 +232,8 @@ def main(count: int, seed: int) -> int:
             slowest = max(slowest, time.monotonic() - began)
             path.unlink()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    say(f"{came['refused']} refused, {came['read']} read, slowest {slowest:.2f} s, peak {peak} MB")
+    decided = f"{came['decided']} plans decided, {came['impossible']} impossible"
+    say(f"{came['refused']} refused, {came['read']} read, {decided}, slowest {slowest:.2f} s, peak {peak} MB")
     return int(slowest > SECONDS)
 
 
