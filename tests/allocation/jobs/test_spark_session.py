@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from allocation.jobs.spark_session import check_java, failure, open_session
+from allocation.jobs.spark_session import check_java, failure
 from tests.allocation.jobs.spark_runs import Users, earmark
 from uplift.errors import InputError
 
@@ -168,8 +168,3 @@ def test_java_stacks_become_a_line():
 
 def test_a_long_reason_is_cut():
     assert len(failure("settling", "Traceback (most recent call last):\nValueError: " + "x" * 5_000)) < 400
-
-
-def test_masters_are_checked_before_java_starts(has_java: None):
-    with pytest.raises(InputError, match="Spark Connect server"):
-        open_session("sc://somewhere")
