@@ -112,6 +112,7 @@ def _started(master: str | None) -> SparkSession:
             context = SparkContext(conf=conf, gateway=gateway)
             # Where Java dies, its partners here print tracebacks of their own.
             logging.getLogger("py4j").addHandler(logging.NullHandler())
+            logging.getLogger().addFilter(_not_of_py4j)
             context._accumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]
             return SparkSession(context)
         except (*FAILURES, RuntimeError, TypeError, ValueError, OSError) as error:
@@ -125,6 +126,10 @@ def _started(master: str | None) -> SparkSession:
                 f"Spark cannot be started with {named}: {_reason(told)}; a master such as local[2], "
                 "spark://host:7077 or yarn is expected"
             ) from None
+
+
+def _not_of_py4j(record: logging.LogRecord) -> bool:
+    return "py4j" not in Path(record.pathname).parts
 
 
 @contextmanager
