@@ -256,7 +256,7 @@ REFUSED = {
     "partitions": (["--partitions", "3"], ["--partitions is for --engine spark only"]),
     "spent": (["--spent", "nowhere.csv"], ["nowhere.csv does not exist"]),
     "no table": (["--responses", "nowhere"], ["nowhere does not exist"]),
-    "another folder": (["--out", "responses"], ["no manifest says that earmark wrote it"]),
+    "another folder": (["--out", "responses"], ["which is the responses, "]),
 }
 
 

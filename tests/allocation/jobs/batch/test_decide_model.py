@@ -159,11 +159,7 @@ def no_index(folder: Path) -> None:
     (folder / "policy.json").write_bytes(pickle.dumps(Evil()))
 
 
-A_FILE_MORE = pytest.param(
-    a_file_more,
-    marks=pytest.mark.xfail(strict=True, reason="files that the index does not name are not looked at yet"),
-)
-DAMAGES = (A_FILE_MORE, a_pickle_for_a_part, another_class, a_link_outside, no_index)
+DAMAGES = (a_file_more, a_pickle_for_a_part, another_class, a_link_outside, no_index)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
