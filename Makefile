@@ -34,7 +34,7 @@ app: $(VENV)/installed  ## show the demo's results as a page for the browser
 	$(BIN)/earmark app $(OUT)
 
 test: $(VENV)/installed-dev  ## all tests
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadgroup
 
 FUZZ := EARMARK_FUZZ=20000 EARMARK_FUZZ_FILES=2000 EARMARK_FUZZ_DECIDE=1000
 fuzz: $(VENV)/installed-dev  ## twenty thousand plans, two thousand files, a thousand random tables decided (about 20 minutes)

@@ -21,7 +21,7 @@ class DecideTask:
 
     plan : the plan. out : folder of the decisions. spent : file of the users served already, or None. dry_run :
     solve, and write nothing. engine : "local" or "spark"; master : Spark's, such as local[2], None for its own
-    default; partitions : of Spark's tasks, None for as many as there are blocks. trusted : types that a saved model
+    default; partitions : of Spark's tasks, None for four a core. trusted : types that a saved model
     of other packages may hold.
     """
 
