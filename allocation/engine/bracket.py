@@ -119,10 +119,10 @@ def bracket(users: Tables, budget: float) -> tuple[float, float]:
     sample = users.of(np.arange(size) * stride + jitter)
     target = budget / n * size
     low, high = bracket(sample, target)
-    return _around(sample, target, low, high)
+    return around(sample, target, low, high)
 
 
-def _around(sample: Tables, target: float, low: float, high: float) -> tuple[float, float]:
+def around(sample: Tables, target: float, low: float, high: float) -> tuple[float, float]:
     """The prices at which the sample spends its target plus and minus the error of a sample; floats throughout."""
     settled = settle_users(sample, low, high)
     steps = steps_of(sample, settled.rows, low, high)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from scipy.stats import norm
 
 from allocation.evaluation.designs import AB, BEST, GIVEN, SAME, UNIFORM
-from uplift.causal.words import wrapped
+from uplift.words import wrapped
 
 if TYPE_CHECKING:
     from allocation.evaluation.experiment_result import NextExperiment

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uplift.causal.words import counted, wrapped
+from uplift.words import counted, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from allocation.jobs.recommend_evaluate import MAIN, RecommendEvaluation
 from allocation.jobs.recommend_fit import RecommendFit
-from uplift.causal.words import wrapped
+from uplift.words import wrapped
 
 SHOWN = ("ndcg@10", "recall@10")
 COMPARED = ("all", "tail", "head")

@@ -10,10 +10,10 @@ import pandas as pd
 
 from allocation.jobs.paced import Paced
 from allocation.jobs.recommend_log import LogColumns, read_histories
-from uplift.causal.words import counted
 from uplift.recommender.features import user_features
 from uplift.recommender.saved import load_recommender
 from uplift.recommender.top import check_top, top_frame, top_items
+from uplift.words import counted
 
 
 @dataclass(frozen=True, eq=False)

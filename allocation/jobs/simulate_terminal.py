@@ -8,7 +8,7 @@ from typing import Any
 
 from allocation.jobs.simulate_job import SimulatePlan
 from allocation.jobs.toml_text import toml_value
-from uplift.causal.words import wrapped
+from uplift.words import wrapped
 
 _TOLD = {"log": "the log", "responses": "the responses", "features": "the features"}
 

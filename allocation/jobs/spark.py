@@ -91,6 +91,16 @@ class SparkPasses:
         """K+1."""
         return len(self.source.arms)
 
+    @property
+    def ids_rise(self) -> bool:
+        """See `Passes`; a task sees but its own blocks, so it is not known."""
+        return False
+
+    @property
+    def places(self) -> int:
+        """How many users the source has, served or not."""
+        return self.source.n
+
     def each(self, work: Work, what: str) -> list[Arrays]:
         """See `Chunks`."""
         found = self._run(EachChunk(self._blocks, work), what, range(self._number))

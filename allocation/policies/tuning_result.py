@@ -6,7 +6,7 @@ import textwrap
 from dataclasses import dataclass
 
 from allocation.policies.gate import EFFECTS, TUNED, TWO_STAGE, Difference
-from uplift.causal.words import counted
+from uplift.words import counted
 
 KEPT = {
     TUNED: "the net tuned for the decision",

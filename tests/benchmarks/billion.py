@@ -39,6 +39,11 @@ class GeneratedChunks:
     users: int
     arms: int = ARMS
 
+    @property
+    def places(self) -> int:
+        """How many users there are."""
+        return self.users
+
     def __post_init__(self) -> None:
         self.passes: list[tuple[str, float]] = []
 

@@ -24,9 +24,9 @@ from uplift.causal.estimate import (
     user_mask,
 )
 from uplift.causal.scores import score_table
-from uplift.causal.words import counted, wrapped
 from uplift.errors import InputError
 from uplift.groups import label_codes
+from uplift.words import counted, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd

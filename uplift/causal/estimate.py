@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 from uplift.campaign import Campaign
-from uplift.causal.words import counted, wrapped
 from uplift.errors import InputError, check_fraction, nearest
 from uplift.groups import label_codes
+from uplift.words import counted, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from uplift.campaign import Campaign
 from uplift.causal.adjustment import Adjustment, rare_arms
 from uplift.causal.assignment import covariates
 from uplift.causal.estimate import Array, check_campaign, check_target, effective_size, treated_position
-from uplift.causal.words import counted, wrapped
 from uplift.errors import InputError
+from uplift.words import counted, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,10 +13,10 @@ from scipy.stats import norm
 from uplift.campaign import Campaign
 from uplift.causal.estimate import Estimate, estimates_frame
 from uplift.causal.refuted import Estimator, check_no_covariate, estimator_of
-from uplift.causal.words import counted, wrapped
 from uplift.errors import InputError
 from uplift.frames import check_finite
 from uplift.seeds import stream
+from uplift.words import counted, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd

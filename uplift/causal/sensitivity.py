@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from uplift.campaign import Campaign
 from uplift.causal.estimate import Array, check_campaign, effective_size
-from uplift.causal.words import counted, wrapped
 from uplift.errors import InputError, check_fraction
 from uplift.seeds import stream
+from uplift.words import counted, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd

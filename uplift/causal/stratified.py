@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from uplift.campaign import Campaign
 from uplift.causal.estimate import Array, Estimate, check_campaign, check_target, treated_position
-from uplift.causal.words import counted, wrapped
 from uplift.errors import InputError
 from uplift.groups import label_codes
+from uplift.words import counted, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd

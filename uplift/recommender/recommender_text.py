@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from uplift.causal.words import wrapped
 from uplift.recommender.gate import FEWEST
+from uplift.words import wrapped
 
 if TYPE_CHECKING:
     from uplift.recommender.gate import Gate

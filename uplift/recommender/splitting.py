@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from uplift.causal.words import counted, wrapped
 from uplift.errors import InputError
 from uplift.recommender.histories import Histories
 from uplift.recommender.interactions import Interactions
+from uplift.words import counted, wrapped
 
 
 @dataclass(frozen=True, eq=False)

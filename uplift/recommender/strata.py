@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from uplift.causal.activeness import HEAD_QUANTILE, check_activeness, head
 from uplift.causal.activeness import strata as quantile_groups
-from uplift.causal.words import wrapped
 from uplift.errors import InputError
 from uplift.seeds import stream
+from uplift.words import wrapped
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""One budget for users in chunks: the frontier pass, the settling pass, and at most one for what is left."""
+"""One budget for users in chunks: a sample, the settling pass, and at most one more for what is left."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation.engine.bins import bracket_in
 from allocation.engine.bracket import Settled
-from allocation.engine.frontier import Frontier
 from allocation.engine.kernels import TOP
 from allocation.engine.money import exact_sum, float_above, register_total
 from allocation.engine.price import Edge, edge_of, fill_up, more_of, open_budget, too_little
 from allocation.engine.stream.chunks import Arrays, Chunks
-from allocation.engine.stream.heaps import KNOTS, heap_of_chunks
+from allocation.engine.stream.first import first_look
 from allocation.engine.stream.look import EVERYWHERE, SPARE, Keep, Look, Looked, Pool, looked, pooled
 from allocation.engine.stream.movers import Movers, may_move
 from allocation.engine.stream.rule import PriceRule
@@ -28,17 +26,18 @@ OPEN = 1 << 20  # steps that may come home at once
 def solve_budget_in_chunks(chunks: Chunks, budget: float | None) -> Solved:
     """Spend one budget (money; None for no limit) on all users: the decisions of `allocation.solve`, user by user.
 
-    The frontier pass heaps all steps by return and so brackets the price. The settling pass sums, exactly, what the
-    users cost whose arm is the same on both sides, and brings the few others home, where the price and their arms
-    are found. Money that is left below the price goes to the users of a third pass. If too many steps lie between
-    two prices, further passes narrow them; if very many have the same return, the chunk is found where money ends.
+    A first pass draws a sample, which guesses two prices with the budget's between them. The settling pass sums,
+    exactly, what the users cost whose arm is the same at both, and brings the few others home, where the price and
+    their arms are found, or that the guess was wrong. Money that is left below the price goes to users who may cost
+    a further pass. If too many steps lie between two prices, passes narrow them; if very many have the same return,
+    the chunk is found where money ends.
 
     Raises ProblemError when even the cheapest decision costs more than the budget.
     """
-    heap = heap_of_chunks(chunks)
     limit = math.inf if budget is None else budget
-    share = SPARE / max(int(heap.users.sum()), SPARE)
-    window = (0.0, 0.0, 0.0) if math.isinf(limit) else bracket_in(heap, limit)
+    guess = first_look(chunks, limit)
+    share = SPARE / max(guess.n, SPARE)
+    window = (guess.low, guess.high, guess.steps)
     while True:
         window, first, last = _narrowed(chunks, limit, window)
         low, high, _ = window
@@ -49,7 +48,7 @@ def solve_budget_in_chunks(chunks: Chunks, budget: float | None) -> Solved:
         opened = open_budget(pool.users, Settled(rows, rows, sums), limit, low, high)
         if opened.left < 0 and high == TOP:
             raise too_little(limit, opened.left)
-        if opened.left < 0:  # sums of bins are rounded: the price lies above
+        if opened.left < 0:  # a sample may err, and sums of bins are rounded: the price lies above
             window = (math.nextafter(high, math.inf), TOP, math.inf)
         elif opened.all_taken and low > 0:
             window = (0.0, math.nextafter(low, 0.0), math.inf)
@@ -60,8 +59,7 @@ def solve_budget_in_chunks(chunks: Chunks, budget: float | None) -> Solved:
     rule, value, cost = _filled(chunks, rule, edge, pool, parts)
     control = register_total(sums[2]) + exact_sum(pool.users.value[:, 0].astype(np.float64))
     n = sum(int(part["users"][0]) for part in parts)
-    frontier = Frontier(heap, n, KNOTS)
-    return solved(rule, frontier, limit, (value, cost, control), edge.price, float_above(edge.bound))
+    return solved(rule, n, limit, (value, cost, control), edge.price, float_above(edge.bound))
 
 
 Window = tuple[float, float, float]  # two prices and the number of steps between them

@@ -62,6 +62,11 @@ class Chunks(Protocol):
         """K+1."""
         ...
 
+    @property
+    def places(self) -> int:
+        """How far the users' places go."""
+        ...
+
     def each(self, work: Work, what: str) -> list[Arrays]:
         """What the work finds in each chunk, in order; `what` says what the pass is for, to whoever watches."""
         ...
@@ -102,6 +107,11 @@ class HeldChunks:
     def arms(self) -> int:
         """K+1."""
         return int(self.problem.value.shape[1])
+
+    @property
+    def places(self) -> int:
+        """n."""
+        return self.problem.n_users
 
     def each(self, work: Work, what: str = "") -> list[Arrays]:
         """See `Chunks`."""

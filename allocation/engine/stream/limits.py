@@ -9,7 +9,6 @@ import numpy as np
 
 from allocation.engine.clash import explain
 from allocation.engine.dual import FIRST, LAST_HEAT, Dual, cool, minimise, off, sharp, units_of
-from allocation.engine.frontier import Frontier
 from allocation.engine.limit import Limit, ProblemError
 from allocation.engine.limits import without_noise
 from allocation.engine.money import exact_sum, float_above, float_below, register_total
@@ -17,7 +16,6 @@ from allocation.engine.problem import Problem
 from allocation.engine.rows import Ints, Row, excess, used, uses_of
 from allocation.engine.solve import solve
 from allocation.engine.stream.chunks import Arrays, Chunk, Chunks
-from allocation.engine.stream.heaps import KNOTS
 from allocation.engine.stream.limit_rule import LimitRule
 from allocation.engine.stream.near import Choice, Quota, Settle
 from allocation.engine.stream.sample import Sample, draw, problem_of, scaled, unpacked
@@ -42,10 +40,9 @@ def solve_limits_in_chunks(chunks: Chunks, terms: Terms, places: int) -> Solved:
 
     Raises ProblemError, which names them, when limits clash or when no decision was found.
     """
-    sample, heap = draw(chunks, terms, places, places if places <= HELD else SAMPLE)
-    frontier = Frontier(heap, sample.n, KNOTS)
+    sample = draw(chunks, terms, places, places if places <= HELD else SAMPLE)
     if sample.n == len(sample.chunk):
-        return _held(frontier, sample.chunk, terms)
+        return _held(sample.chunk, terms)
     scores, dual = _prices(chunks, terms, sample)
     if dual.impossible and dual.prices.any():
         raise explain(scores) or ProblemError("no decision keeps the budget and all limits together; loosen one")
@@ -58,14 +55,14 @@ def solve_limits_in_chunks(chunks: Chunks, terms: Terms, places: int) -> Solved:
             first = len(scores.rows) - len(terms.limits)
             uses = uses_of(terms.limits, amounts[first:], dual.prices[first:])
             price = float(dual.prices[0]) if first else 0.0
-            return solved(rule, frontier, terms.limit, totals, price, bound, uses)
+            return solved(rule, sample.n, terms.limit, totals, price, bound, uses)
     raise explain(scores) or ProblemError(
         "no decision was found that holds all limits, although one that shares users out among arms does; loosen "
         "limits that share users"
     )
 
 
-def _held(frontier: Frontier, chunk: Chunk, terms: Terms) -> Solved:
+def _held(chunk: Chunk, terms: Terms) -> Solved:
     """Everybody in memory."""
     about = [mask is None or not len(mask) or bool(mask.any()) for mask in chunk.masks]
     for limit, anybody in zip(terms.limits, about, strict=True):
@@ -82,7 +79,7 @@ def _held(frontier: Frontier, chunk: Chunk, terms: Terms) -> Solved:
     prices = np.array([*([] if terms.budget is None else [a.price]), *(use.price for use in uses)])
     rule = LimitRule(Choice(terms, prices, 0.0), chunk.places(), a.decision)
     totals = _totals(problem, a.decision)
-    return solved(rule, frontier, terms.limit, totals, a.price, a.bound, uses)
+    return solved(rule, len(chunk), terms.limit, totals, a.price, a.bound, uses)
 
 
 def _prices(chunks: Chunks, terms: Terms, sample: Sample) -> tuple[StreamScores, Dual]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,16 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation.engine.bins import Heap
 from allocation.engine.dual import KNOWN
 from allocation.engine.problem import Problem, ProblemError
 from allocation.engine.rows import Floats, Ints
 from allocation.engine.scores import Scores
 from allocation.engine.stream.chunks import Arrays, Chunk, Chunks
-from allocation.engine.stream.heaps import heap_of, heap_of_chunk, heaps_added
 from allocation.engine.stream.terms import Terms
 
-AMOUNTS = ("users", "worst", "size", "of_row")
+SAMPLING = "a sample for first prices"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,34 +93,14 @@ def places_of(places: int, size: int) -> NDArray[np.int64]:
     return (edges[:-1] + np.random.default_rng(0).random(size) * np.diff(edges)).astype(np.int64)
 
 
-@dataclass(frozen=True, eq=False)
-class First:
-    """The first pass of a plan with limits: the heap of a chunk's steps, and what `Pick` finds."""
-
-    pick: Pick
-
-    def __call__(self, chunk: Chunk) -> Arrays:
-        return heap_of_chunk(chunk) | {f"pick {name}": part for name, part in self.pick(chunk).items()}
-
-
-def firsts_added(one: Arrays, other: Arrays) -> Arrays:
-    """What two neighbours found: heaps and amounts add, users stand one after the other."""
-    found = heaps_added(one, other)
-    for name in one:
-        if name.startswith("pick "):
-            joined = name.removeprefix("pick ") not in AMOUNTS
-            found[name] = np.concatenate([one[name], other[name]]) if joined else one[name] + other[name]
-    return found
-
-
-def draw(chunks: Chunks, terms: Terms, places: int, size: int) -> tuple[Sample, Heap]:
-    """Some users, one at random of each of `size` stretches of places, and the steps of all, in one pass."""
-    found = chunks.tree(First(Pick(terms, places_of(places, size))), firsts_added, "frontier, and a sample")
-    if found is None:
+def draw(chunks: Chunks, terms: Terms, places: int, size: int) -> Sample:
+    """Some users, one at random of each of `size` stretches of places, or everybody; one pass."""
+    parts = chunks.each(Pick(terms, places_of(places, size)), SAMPLING)
+    if not parts:
         raise ProblemError("there is nobody to decide for; the limits are about nobody")
-    pick = {name.removeprefix("pick "): part for name, part in found.items() if name.startswith("pick ")}
-    worst, size_of, n = float(pick["worst"][0]), float(pick["size"][0]), int(pick["users"][0])
-    return Sample(unpacked([pick], terms), n, worst - 1e-12 * size_of, pick["of_row"]), heap_of(found)
+    worst, size_of = (math.fsum(float(part[name][0]) for part in parts) for name in ("worst", "size"))
+    n, of_row = (np.sum([part[name] for part in parts], axis=0) for name in ("users", "of_row"))
+    return Sample(unpacked(parts, terms), int(n[0]), worst - 1e-12 * size_of, of_row)
 
 
 def problem_of(chunk: Chunk, terms: Terms, kept: Sequence[bool]) -> Problem:

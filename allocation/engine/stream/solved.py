@@ -10,7 +10,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation.engine.frontier import Frontier
 from allocation.engine.limit import LimitUse
 from allocation.engine.stream.chunks import Chunk
 
@@ -31,12 +30,12 @@ class Rule(Protocol):
 class Solved:
     """The totals and the certificate of a decision that is not written out yet; units as in `Allocation`.
 
-    rule : decides each chunk. frontier : of all budgets, the plan's limits not looked at. exact_value, exact_cost :
-    the totals without rounding. The rest as in `allocation.engine.problem.Allocation`.
+    rule : decides each chunk. n_users : how many are decided. exact_value, exact_cost : the totals without rounding.
+    The rest as in `allocation.engine.problem.Allocation`.
     """
 
     rule: Rule
-    frontier: Frontier
+    n_users: int
     value: float
     gain: float
     cost: float
@@ -48,15 +47,10 @@ class Solved:
     exact_cost: Fraction
     limits: tuple[LimitUse, ...] = ()
 
-    @property
-    def n_users(self) -> int:
-        """How many users are decided."""
-        return self.frontier.n_users
-
 
 def solved(
     rule: Rule,
-    frontier: Frontier,
+    n_users: int,
     limit: float,
     totals: tuple[Fraction, Fraction, Fraction],
     price: float,
@@ -69,6 +63,4 @@ def solved(
     scale = max(abs(bound), abs(value))
     gap = (bound - value) / scale if scale > 0 else bound - value
     slack = math.inf if math.isinf(limit) else limit - cost
-    return Solved(
-        rule, frontier, value, value - control, cost, price, bound, gap, slack, totals[0], totals[1], limits
-    )
+    return Solved(rule, n_users, value, value - control, cost, price, bound, gap, slack, totals[0], totals[1], limits)

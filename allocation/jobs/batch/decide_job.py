@@ -147,7 +147,6 @@ class _Job:
     def _solved(self, source: FiledSource) -> Iterator[tuple[Terms, Solved, Passes]]:
         """The plan's terms, what was solved, and the passes for as long as they are needed."""
         with _passes(self.task, source, self.served, self.watch) as passes:
-            self.watch.step("checking that every user stands once")
             yield *solve_plan(self.task.plan, passes, source, self.served), passes
 
     def _manifest(self, terms: Terms, solved: Solved, records: Sequence[Record]) -> dict[str, Any]:
@@ -168,7 +167,6 @@ class _Job:
 
 def solve_plan(plan: Plan, passes: Passes, source: FiledSource, served: Served | None = None) -> tuple[Terms, Solved]:
     """The plan's terms for the users who are not served yet, solved; InputError for a user who stands twice."""
-    check_unique_ids(source)
 
     def some(column: str) -> list[Any]:
         """A few of the values that an attribute has among the first users."""
@@ -176,9 +174,13 @@ def solve_plan(plan: Plan, passes: Passes, source: FiledSource, served: Served |
         return list(cells.unique().drop_null().to_pylist()[:VALUES])
 
     terms = terms_for(plan, passes, source.arms, source.n, served, some)
-    if not terms.limits:
-        return terms, solve_budget_in_chunks(passes, terms.budget)
-    return terms, solve_limits_in_chunks(passes, terms, source.n)
+    if terms.limits:
+        found = solve_limits_in_chunks(passes, terms, source.n)
+    else:
+        found = solve_budget_in_chunks(passes, terms.budget)
+    if not passes.ids_rise:
+        check_unique_ids(source)
+    return terms, found
 
 
 def _served(task: DecideTask, source: FiledSource, watch: Watch) -> Served | None:

@@ -20,7 +20,7 @@ from allocation.jobs.batch.decide_words import (
     sentences,
 )
 from allocation.jobs.numbers import WIDEST, amount
-from uplift.causal.words import counted
+from uplift.words import counted
 
 BAR = 24  # columns of a bar
 NARROW = 60  # columns below which there is no bar

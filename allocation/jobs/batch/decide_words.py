@@ -9,7 +9,7 @@ from allocation.jobs.batch.changes import NOT_THERE, Changes
 from allocation.jobs.batch.decide_plan import DecideResult
 from allocation.jobs.manifest import plain
 from allocation.jobs.numbers import amount, number, two_digits
-from uplift.causal.words import counted
+from uplift.words import counted
 
 LEAST = 1e-6  # percent that are still told
 BIGGEST = 5  # flows of users that are told

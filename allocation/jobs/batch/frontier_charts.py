@@ -9,7 +9,7 @@ import pandas as pd
 
 from allocation.jobs.batch.frontier_job import FrontierResult
 from allocation.jobs.charts import THEMES, themed
-from uplift.causal.words import counted
+from uplift.words import counted
 
 MOST = 8  # arms that are told apart
 WIDTH, GAIN_HEIGHT, MIX_HEIGHT = 520, 220, 150

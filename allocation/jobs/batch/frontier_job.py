@@ -159,6 +159,11 @@ class _ControlToo:
         """K+1."""
         return self.chunks.arms
 
+    @property
+    def places(self) -> int:
+        """How far the users' places go."""
+        return self.chunks.places
+
     def each(self, work: Work, what: str) -> list[Arrays]:
         """See `Chunks`."""
         return self.chunks.each(work, what)

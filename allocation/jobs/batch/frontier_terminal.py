@@ -17,7 +17,7 @@ from allocation.jobs.batch.decide_words import price_words
 from allocation.jobs.batch.frontier_job import FrontierResult
 from allocation.jobs.manifest import plain
 from allocation.jobs.numbers import amount, decimals, number
-from uplift.causal.words import counted
+from uplift.words import counted
 
 CELLS = 20  # letters of a bar
 FEW = 8  # arms that are all explained

@@ -24,8 +24,8 @@ from allocation.jobs.summary import MANIFEST
 from allocation.jobs.tables.blocks import FiledSource
 from allocation.jobs.tables.duplicates import check_unique_ids
 from allocation.jobs.tables.schema import plain
-from uplift.causal.words import counted
 from uplift.errors import InputError
+from uplift.words import counted
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from allocation.jobs.batch.inspect import Check, Inspection
-from uplift.causal.words import counted
+from uplift.words import counted
 
 SHOWN = 5  # problems in the message
 MARKS = {True: ("ok", "green"), False: ("WRONG", "bold red"), None: ("not checked", "yellow")}

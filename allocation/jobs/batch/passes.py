@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from allocation.engine.stream.chunks import Arrays, Chunk, Chunks, Work, merged
 from allocation.engine.tables import check_eligible
 from allocation.jobs.plan import PlanLimit
 from allocation.jobs.tables.blocks import Block, Source
+from allocation.jobs.tables.duplicates import Rising
 from allocation.jobs.tables.served import Served, unserved
 from allocation.jobs.where import mask_of
 
@@ -24,6 +25,11 @@ BlockWork = Callable[[int, Block, Chunk], Record]  # number of the block, its us
 
 class Passes(Chunks, Protocol):
     """Passes of the engine over a source, and one that sees the users' ids as well, to write their decisions."""
+
+    @property
+    def ids_rise(self) -> bool:
+        """Whether a pass has seen that the ids rise, so that nobody stands twice; False where that is not known."""
+        ...
 
     def blocks(self, work: BlockWork, what: str, first: int = 0) -> list[Record]:
         """What the work returns for each block from block `first` on, in order."""
@@ -83,11 +89,22 @@ class LocalPasses:
     source: Source
     cut: Cut
     progress: Callable[[str, int, int], None]
+    _rising: list[Rising] = field(default_factory=list)
+
+    @property
+    def ids_rise(self) -> bool:
+        """See `Passes`; the first pass looks."""
+        return bool(self._rising) and self._rising[0].holds
 
     @property
     def arms(self) -> int:
         """K+1."""
         return len(self.source.arms)
+
+    @property
+    def places(self) -> int:
+        """How many users the source has, served or not."""
+        return self.source.n
 
     def each(self, work: Work, what: str) -> list[Arrays]:
         """See `Chunks`."""
@@ -117,8 +134,13 @@ class LocalPasses:
         if first * size >= n:
             return
         self.progress(what, 0, n)
+        rising = None if self._rising or first else Rising()
         for k, block in enumerate(self.source.stream(size, first * size), start=first):
+            if rising is not None:
+                rising.see(block.user_id)
             left = self.cut.left(block)
             del block
             yield k, left
             self.progress(what, min((k + 1) * size, n), n)
+        if rising is not None:
+            self._rising.append(rising)

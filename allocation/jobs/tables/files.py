@@ -114,7 +114,8 @@ def _local_file(path: Path, name: Path, shown: str, hive: tuple[tuple[str, str |
 
 def _local_state(path: str) -> tuple[int, str]:
     stat = os.stat(path)
-    return stat.st_size, str(stat.st_mtime_ns)
+    # The time of writing can be set, that of the last change of anything cannot.
+    return stat.st_size, f"{stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
 
 
 def _remote_files(text: str) -> tuple[TableFile, ...]:

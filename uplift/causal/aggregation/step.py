@@ -14,8 +14,8 @@ from uplift.causal.aggregation.base import Rule, check_weights
 from uplift.causal.aggregation.blocks import combine, cosines, dense_block, filtered_share, joined, row_block, write
 from uplift.causal.aggregation.registry import rule as named_rule
 from uplift.causal.aggregation.words import in_words
-from uplift.causal.words import counted
 from uplift.errors import InputError
+from uplift.words import counted
 
 SCOPES = ("tensor", "all")
 

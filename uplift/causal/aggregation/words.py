@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from uplift.causal.words import counted, wrapped
+from uplift.words import counted, wrapped
 
 
 def in_words(

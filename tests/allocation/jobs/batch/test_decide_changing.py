@@ -80,15 +80,14 @@ def replaced(folder: Path, other: Path, how: str) -> Callable[[], None]:
     return change
 
 
-NOT_YET = pytest.mark.xfail(strict=True, reason="a file's state is its size and time of writing, which can be set")
 HOWS = (
     "rename",
     "in place",
     "cut",
     "gone",
     "a file more",
-    pytest.param("rename, same time", marks=NOT_YET),
-    pytest.param("in place, same time", marks=NOT_YET),
+    "rename, same time",
+    "in place, same time",
 )
 
 
