@@ -18,7 +18,7 @@ from allocation.engine.stream.chunks import Arrays, Chunk
 from allocation.engine.stream.rule import last_arms
 from allocation.engine.tables import Table, Tables
 
-BINS = 16  # binary digits of a bin's number
+BINS = 12  # binary digits of a bin's number
 SPARE = 16_384  # users, of all, who come home at once in case a little money is left
 EVERYWHERE = 1 << 62  # a place beyond all
 
