@@ -26,12 +26,14 @@ class Counted(HeldChunks):
 
 @pytest.mark.parametrize("size", [50, 400, 20_000])
 def test_users_who_come_home_are_few_in_all(size, monkeypatch):
-    """A thirtieth of the users may come home as spare ones; the others are those whose arm is open at the price."""
+    """First a sample; then a thirtieth of the users at most as spare ones, and those who are open at the price."""
     monkeypatch.setattr(stream_budget, "SPARE", 600)
     chunks = Counted(random_problem(np.random.default_rng(3), 20_000, 4, "generic"), size)
     object.__setattr__(chunks, "home", [])
     solve_budget_in_chunks(chunks, chunks.problem.budget)
-    assert 0 < max(chunks.home) < 600 + 1_500
+    sample, settling = chunks.home
+    assert 0 < sample <= 4 * 20_000 ** (2 / 3)
+    assert 0 < settling < 600 + 1_500
 
 
 def test_carried_registers_add_beyond_what_words_hold():
