@@ -58,7 +58,7 @@ class Watch:
 def run_decide(task: DecideTask, watch: Watch | None = None) -> DecideResult:
     """Decide for every user of the plan's table, and put the decisions into `task.out` in one step.
 
-    The users are read a few times, block by block: for the frontier, to settle the price (with limits: a pass for
+    The users are read a few times, block by block: for a sample, to settle the price (with limits: a pass for
     each step of the prices), for what is left, and to write. Memory holds a few blocks and the users near the price.
     A run that was killed goes on after its last whole part; the same plan, inputs and version give the same bytes.
 
