@@ -44,6 +44,11 @@ class ShuffledChunks:
         """K+1."""
         return self.chunks.arms
 
+    @property
+    def places(self) -> int:
+        """n."""
+        return self.chunks.places
+
     def each(self, work: Work, what: str = "") -> list[Arrays]:
         """See `Chunks`."""
         parts = list(self.chunks)
@@ -67,6 +72,11 @@ class SomeChunks:
     def arms(self) -> int:
         """K+1."""
         return int(self.problem.value.shape[1])
+
+    @property
+    def places(self) -> int:
+        """How far the places go, those of nobody among them."""
+        return self.problem.n_users
 
     def __iter__(self) -> Any:
         for chunk in HeldChunks(self.problem, self.size):

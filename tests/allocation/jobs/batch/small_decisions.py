@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -139,9 +138,8 @@ def solved(frame: pd.DataFrame, gain: float) -> Solved:
         ("value of mail", "value", float(exact(frame["expected_value"][mail])), 1.0, None),
     )
     limits = tuple(LimitUse(name, measure, used, low, high, 0.0, None) for name, measure, used, low, high in uses)
-    frontier = SimpleNamespace(n_users=len(frame))
     near = float(value)
-    return Solved(None, frontier, near, gain, float(cost), 0.5, near, 0.0, 0.0, value, cost, limits)
+    return Solved(None, len(frame), near, gain, float(cost), 0.5, near, 0.0, 0.0, value, cost, limits)
 
 
 def change_manifest(out: Path, change: Callable[[dict[str, Any]], object]) -> None:
