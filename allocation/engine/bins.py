@@ -29,7 +29,6 @@ class Heap:
     ----------
     digits : binary digits of the slope that tell bins apart.
     key : (b,) int64, falling; the slopes' leading bits. cost, value : (b,) what the steps in the bin add together.
-    steps : (b,) how many they are.
     moves : (b, K+1) int64, how many users more (or fewer) each arm has after these steps.
     start : (2, words) registers of cost and value of everybody's cheapest arm. users : (K+1,) int64, how many
         start on each arm.
@@ -39,7 +38,6 @@ class Heap:
     key: NDArray[np.int64]
     cost: NDArray[np.float64]
     value: NDArray[np.float64]
-    steps: NDArray[np.float64]
     moves: NDArray[np.int64]
     start: NDArray[np.int64]
     users: NDArray[np.int64]
@@ -57,13 +55,13 @@ def heap_steps(users: Tables, digits: int) -> Heap:
     def piece(at: tuple[int, int]) -> Heap:
         """The heap of one piece of the users."""
         # Zeroed memory is untouched memory: only bins that occur are ever real.
-        amount, moves = np.zeros((bins, 3)), np.zeros((bins, arms), dtype=np.int32)
+        amount, moves = np.zeros((bins, 2)), np.zeros((bins, arms), dtype=np.int32)
         key, start = np.empty(min(bins, (at[1] - at[0]) * arms), dtype=np.int64), np.zeros((2, WORDS), dtype=np.int64)
         count = np.zeros(arms, dtype=np.int64)
         b = _pile(*users, *at, MANTISSA - digits, amount, moves, key, start, count)
         key = np.sort(key[:b])[::-1]
         found = amount[key]
-        return Heap(digits, key, found[:, 0], found[:, 1], found[:, 2], moves[key].astype(np.int64), start, count)
+        return Heap(digits, key, found[:, 0], found[:, 1], moves[key].astype(np.int64), start, count)
 
     return add_heaps([no_steps(arms, digits), *threads.run(piece, threads.pieces(len(users.value), PIECE))], digits)
 
@@ -72,16 +70,16 @@ def no_steps(arms: int, digits: int) -> Heap:
     """The heap of nobody."""
     none, keys, moves = np.empty(0), np.empty(0, dtype=np.int64), np.empty((0, arms), dtype=np.int64)
     start, users = np.zeros((2, WORDS), dtype=np.int64), np.zeros(arms, dtype=np.int64)
-    return Heap(digits, keys, none, none, none, moves, start, users)
+    return Heap(digits, keys, none, none, moves, start, users)
 
 
 def add_heaps(heaps: list[Heap], digits: int) -> Heap:
     """One heap of several heaps' steps, in bins of so many digits (of each, no more than it has)."""
     keys = [heap.key >> (heap.digits - digits) for heap in heaps]
-    columns = ([getattr(heap, name) for heap in heaps] for name in ("cost", "value", "steps", "moves"))
-    key, cost, value, steps, moves = sums_by_key(keys, *columns)
+    columns = ([getattr(heap, name) for heap in heaps] for name in ("cost", "value", "moves"))
+    key, cost, value, moves = sums_by_key(keys, *columns)
     start, users = (np.asarray(sum(getattr(heap, name) for heap in heaps)) for name in ("start", "users"))
-    return Heap(digits, key, cost, value, steps, moves, start, users)
+    return Heap(digits, key, cost, value, moves, start, users)
 
 
 def sums_by_key(keys: list[NDArray[np.int64]], *columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -111,26 +109,20 @@ def _add_rows(rows: Any, sums: Any, at: Any) -> None:
 
 
 def bracket_by_bins(users: Tables, budget: float) -> tuple[float, float]:
-    """Prices (low, high) between which the budget's price lies, from one pass; low is 0 if all is bought."""
-    return bracket_in(heap_steps(users, 8), budget)[:2]
+    """Prices (low, high) between which the budget's price lies, from one pass; low is 0 if all is bought.
 
-
-def bracket_in(heap: Heap, budget: float, around: int = 1) -> tuple[float, float, float]:
-    """Prices (low, high) between which the budget's price lies, and how many steps lie between them.
-
-    The bin in which the budget falls and `around` of its neighbours on either side, since the sums of bins are
-    rounded; low is 0 where all is bought.
+    The bin in which the budget falls and its neighbours, since the sums of bins are rounded.
     """
+    digits = 8
+    heap = heap_steps(users, digits)
     at = int(np.searchsorted(np.cumsum(heap.cost), budget - float(register_total(heap.start[0]))))
-    first, last = max(at - around, 0), at + around
 
     def slope(key: int) -> float:
         """The least slope in a bin."""
-        return float(np.int64(key << (MANTISSA - heap.digits)).view(np.float64))
+        return float(np.int64(key << (MANTISSA - digits)).view(np.float64))
 
-    low = slope(int(heap.key[last])) if last < len(heap.key) else 0.0
-    high = slope(int(heap.key[first]) + 1) if at >= around and len(heap.key) > first else TOP
-    return low, min(high, TOP), float(heap.steps[first : last + 1].sum())
+    low = slope(int(heap.key[at + 1])) if at + 1 < len(heap.key) else 0.0
+    return low, min(slope(int(heap.key[at - 1]) + 1), TOP) if at else TOP
 
 
 @njit(nogil=True, cache=True)
@@ -163,7 +155,6 @@ def _pile(
                 bins += 1
             amount[b, 0] += at_cost[k] - at_cost[k - 1]
             amount[b, 1] += at_value[k] - at_value[k - 1]
-            amount[b, 2] += 1
             moves[b, arm[k - 1]] -= 1
             moves[b, arm[k]] += 1
     return bins

@@ -1,4 +1,4 @@
-"""The frontier pass: all hull steps of users in chunks, heaped by return."""
+"""The frontier of users in chunks, in one pass: all their hull steps, heaped by return."""
 
 from __future__ import annotations
 
@@ -38,4 +38,4 @@ def _arrays(heap: Heap) -> Arrays:
     return {name: getattr(heap, name) for name in NAMES}
 
 
-NAMES = ("key", "cost", "value", "steps", "moves", "start", "users")
+NAMES = ("key", "cost", "value", "moves", "start", "users")

@@ -1,4 +1,4 @@
-"""What a solved plan is: totals, certificate, frontier, and the rule by which every user is decided."""
+"""What a solved plan is: totals, certificate, and the rule by which every user is decided."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class DecideResult:
     Attributes
     ----------
     task : what was asked. run_id : hash of plan, inputs and version. arms : names, control first.
-    solved : prices, certificate and frontier.
+    solved : prices, totals, certificate, and the rule that decides.
     manifest : what stands in the folder, or would. changes : against the decisions that the folder held before,
         None where there were none or nobody asked. served : users served before, and what they cost (money).
     passes : how often the users were read. seconds : what it took.

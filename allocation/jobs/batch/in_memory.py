@@ -33,7 +33,7 @@ class Decided:
     ----------
     table : pyarrow table `user_id, arm, expected_value, expected_cost, margin`, one row a user, in the order given;
         `.to_pandas()` makes a data frame of it.
-    solved : totals, price, certificate, limits, and the frontier of all budgets.
+    solved : totals, price, certificate and limits.
     """
 
     table: pa.Table
