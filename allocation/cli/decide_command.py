@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from allocation.cli.nightly import Features, Model, Responses, Stderr
 from allocation.cli.plumbing import printed
 from allocation.cli.watching import Log, watched
 
@@ -37,20 +38,9 @@ def decide(
             metavar="FOLDER",
         ),
     ] = Path("earmark-decisions"),
-    responses: Annotated[
-        str | None,
-        typer.Option(
-            help="Response table to decide from instead of the plan's: a Parquet file, a folder, a glob or a URL.",
-            metavar="PATH",
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Policy to predict with instead: a folder that `earmark fit` wrote.", metavar="FOLDER"),
-    ] = None,
-    features: Annotated[
-        str | None, typer.Option(help="Table of features to predict from instead of the plan's.", metavar="PATH")
-    ] = None,
+    responses: Responses = None,
+    model: Model = None,
+    features: Features = None,
     budget: Annotated[
         float | None, typer.Option(help="Money for all users together instead of the plan's.", metavar="NUMBER")
     ] = None,
@@ -84,13 +74,7 @@ def decide(
         int | None,
         typer.Option(min=1, help="Spark's tasks a pass. [default: four a core]", metavar="NUMBER"),
     ] = None,
-    log: Annotated[
-        Log,
-        typer.Option(
-            help="What stands on stderr: text to read, or json, one object a line (time, level, event, run, what, "
-            "done, of, seconds) and nothing else."
-        ),
-    ] = Log.text,
+    log: Stderr = Log.text,
     json: Annotated[
         bool, typer.Option("--json", help="Print the manifest as JSON instead of tables (--dry-run: and changes).")
     ] = False,

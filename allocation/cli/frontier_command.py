@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from allocation.cli.nightly import Features, Model, Responses, Stderr
 from allocation.cli.plumbing import number_list, printed
 from allocation.cli.watching import Log, watched
 
@@ -27,16 +28,9 @@ def frontier(
             metavar="NUMBERS",
         ),
     ] = None,
-    responses: Annotated[
-        str | None, typer.Option(help="Response table instead of the plan's.", metavar="PATH")
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Policy to predict with instead: a folder that `earmark fit` wrote.", metavar="FOLDER"),
-    ] = None,
-    features: Annotated[
-        str | None, typer.Option(help="Table of features to predict from instead of the plan's.", metavar="PATH")
-    ] = None,
+    responses: Responses = None,
+    model: Model = None,
+    features: Features = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -45,9 +39,7 @@ def frontier(
             metavar="FOLDER",
         ),
     ] = None,
-    log: Annotated[
-        Log, typer.Option(help="What stands on stderr: text to read, or json, one object a line and nothing else.")
-    ] = Log.text,
+    log: Stderr = Log.text,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
 ) -> None:
     """Show what every budget buys: value, gain above control, price and who gets what, in one pass.
