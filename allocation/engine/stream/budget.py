@@ -14,11 +14,10 @@ from allocation.engine.money import exact_sum, float_above, register_total
 from allocation.engine.price import Edge, edge_of, fill_up, more_of, open_budget, too_little
 from allocation.engine.stream.chunks import Arrays, Chunks
 from allocation.engine.stream.first import first_look
-from allocation.engine.stream.look import EVERYWHERE, SPARE, Keep, Look, Looked, Pool, looked, pooled
+from allocation.engine.stream.look import EVERYWHERE, SPARE, Keep, Look, Looked, Pool, looked, packed, pooled
 from allocation.engine.stream.movers import Movers, may_move
 from allocation.engine.stream.rule import PriceRule
 from allocation.engine.stream.solved import Solved, solved
-from allocation.engine.tables import Tables
 
 OPEN = 1 << 20  # steps that may come home at once
 
@@ -145,17 +144,9 @@ def _both(
     one: Pool, arm: NDArray[np.int64], other: Pool, other_arm: NDArray[np.int64]
 ) -> tuple[Pool, NDArray[np.int64]]:
     """Two sets of users, nobody in both, as one in order of place, and their arms."""
-    place = np.concatenate([one.place, other.place])
-    order = np.argsort(place)
-    value, cost = (np.concatenate([getattr(p.users, name) for p in (one, other)]) for name in ("value", "cost"))
-    eligible = None
-    if one.users.eligible is not None or other.users.eligible is not None:
-        masks = (
-            np.ones(p.users.value.shape, np.bool_) if p.users.eligible is None else p.users.eligible
-            for p in (one, other)
-        )
-        eligible = np.concatenate([*masks])
-    return Pool(place[order], Tables(value, cost, eligible).of(order)), np.concatenate([arm, other_arm])[order]
+    both = pooled([packed(pool.users, pool.place) for pool in (one, other)], one.users.value.shape[1])
+    order = np.argsort(both.place)
+    return Pool(both.place[order], both.users.of(order)), np.concatenate([arm, other_arm])[order]
 
 
 def _joined(

@@ -36,8 +36,11 @@ class Draw:
 
 @dataclass(frozen=True, eq=False)
 class First:
-    """What the first pass tells: n users, and prices that probably hold the budget's between them, with the number
-    of steps of all users that probably lie there."""
+    """What the first pass tells.
+
+    n : users. low, high : prices that probably hold the budget's between them. steps : how many steps of all users
+    probably lie between these.
+    """
 
     n: int
     low: float

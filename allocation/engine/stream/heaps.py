@@ -25,17 +25,14 @@ def heap_of_chunk(chunk: Chunk) -> Arrays:
 
 
 def heaps_added(one: Arrays, other: Arrays) -> Arrays:
-    """The heap of both; other arrays are left out."""
+    """The heap of both."""
     return _arrays(add_heaps([heap_of(one), heap_of(other)], DIGITS))
 
 
 def heap_of(arrays: Arrays) -> Heap:
     """The heap that such arrays are of."""
-    return Heap(DIGITS, **{name: array for name, array in arrays.items() if name in NAMES})
+    return Heap(DIGITS, **arrays)
 
 
 def _arrays(heap: Heap) -> Arrays:
-    return {name: getattr(heap, name) for name in NAMES}
-
-
-NAMES = ("key", "cost", "value", "moves", "start", "users")
+    return {name: array for name, array in vars(heap).items() if name != "digits"}

@@ -15,6 +15,7 @@ from allocation.engine.problem import Problem, ProblemError
 from allocation.engine.rows import Floats, Ints
 from allocation.engine.scores import Scores
 from allocation.engine.stream.chunks import Arrays, Chunk, Chunks
+from allocation.engine.stream.look import packed
 from allocation.engine.stream.terms import Terms
 
 SAMPLING = "a sample for first prices"
@@ -46,9 +47,7 @@ class Pick:
 
 def packed_chunk(chunk: Chunk, rows: NDArray[np.int64]) -> Arrays:
     """Some users' rows of all tables and masks on their way home."""
-    found: Arrays = {"place": chunk.places(rows), "value": chunk.value[rows], "cost": chunk.cost[rows]}
-    if chunk.eligible is not None:
-        found["eligible"] = chunk.eligible[rows]
+    found = packed(chunk.tables.of(rows), chunk.places(rows))
     for name, table in chunk.resources.items():
         found[f"resource {name}"] = table[rows]
     for k, mask in enumerate(chunk.masks):
