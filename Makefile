@@ -72,7 +72,7 @@ bench: $(VENV)/installed-bench  ## print the benchmark tables (about two hours; 
 	$(BIN)/python tests/benchmarks/adjustment.py
 	$(BIN)/python tests/benchmarks/metrics_peers.py
 
-bench-batch: $(VENV)/installed-dev  ## the nightly job: time, memory, a billion users, killed fifty times (about an hour)
+bench-batch: $(VENV)/installed-dev  ## the nightly job: time, memory, a billion users, killed 150 times (about an hour)
 	$(BIN)/python tests/benchmarks/batch.py
 	$(BIN)/python tests/benchmarks/billion.py --check
 	$(BIN)/python tests/benchmarks/killed.py

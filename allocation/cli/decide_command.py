@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from allocation.cli.nightly import Features, Model, Responses, Stderr
+from allocation.cli.nightly import Engine, Features, Master, Model, Responses, Stderr
 from allocation.cli.plumbing import printed
 from allocation.cli.watching import Log, watched
 
 if TYPE_CHECKING:
     from allocation.jobs.batch.decide_plan import DecideResult
-
-
-class Engine(StrEnum):
-    """Where the passes run."""
-
-    local = "local"
-    spark = "spark"
 
 
 def decide(
@@ -66,10 +58,7 @@ def decide(
             help="local: this machine, in bounded memory. spark: the same passes and the same bytes on a cluster."
         ),
     ] = Engine.local,
-    master: Annotated[
-        str | None,
-        typer.Option(help="Spark's master, such as local[2]. [default: as Spark is configured]", metavar="URL"),
-    ] = None,
+    master: Master = None,
     partitions: Annotated[
         int | None,
         typer.Option(min=1, help="Spark's tasks a pass. [default: four a core]", metavar="NUMBER"),

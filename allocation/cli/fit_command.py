@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from allocation.cli.decide_command import Engine
+from allocation.cli.nightly import Engine, Master
 from allocation.cli.plumbing import Progress, number_list, one_message, printed
 from allocation.cli.roles import (
     Control,
@@ -102,13 +102,11 @@ def fit(
             "then the same up to the rounding of sums."
         ),
     ] = Engine.local,
-    master: Annotated[
-        str | None,
-        typer.Option(help="Spark's master, such as local[2]. [default: as Spark is configured]", metavar="URL"),
-    ] = None,
+    master: Master = None,
     processes: Annotated[
-        int, typer.Option(min=1, help="Processes on Spark that share the work.", metavar="NUMBER")
-    ] = 2,
+        int | None,
+        typer.Option(min=1, help="Processes on Spark that share the work. [default: 2]", metavar="NUMBER"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same decisions, byte for byte.", metavar="NUMBER")] = 0,
     users: Users = None,
     out: Annotated[Path, typer.Option(help="Folder for the policy, with manifest.json.", metavar="FOLDER")] = Path(

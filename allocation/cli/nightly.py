@@ -1,7 +1,8 @@
-"""The options that the commands on a plan share: what else it reads from, and what stands on stderr."""
+"""Options that several commands share: what else a plan reads from, what stands on stderr, and where a job runs."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -29,3 +30,14 @@ Stderr = Annotated[
         "of, seconds) and nothing else."
     ),
 ]
+Master = Annotated[
+    str | None,
+    typer.Option(help="Spark's master, such as local[2]. [default: as Spark is configured]", metavar="URL"),
+]
+
+
+class Engine(StrEnum):
+    """Where a job runs."""
+
+    local = "local"
+    spark = "spark"

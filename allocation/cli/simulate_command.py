@@ -45,13 +45,12 @@ def simulate(
 ) -> None:
     """Simulate users into a folder of Parquet parts, in bounded memory however many they are."""
     with one_message(), Progress() as progress:
-        from allocation.jobs.simulate_job import SimulatePlan, check_folder, check_plan, run_simulation
+        from allocation.jobs.simulate_job import SimulatePlan, run_simulation
         from allocation.jobs.simulated_tables import Simulated
+        from uplift.files import expanded
 
         plan = SimulatePlan(Simulated(what, users, regime, seed, float32), part_rows)
-        check_plan(plan)
-        out = check_folder(out)
-        progress.step(f"drawing {users:,} users into {out}")
+        out = expanded(out).resolve()
         manifest = run_simulation(plan, out, progress.step)
     with printed(out):
         if json:

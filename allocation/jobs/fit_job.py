@@ -10,6 +10,7 @@ from typing import Any
 
 from sklearn.frozen import FrozenEstimator
 
+from allocation.jobs.engines import LOCAL
 from allocation.jobs.evaluation_plan import check_shares, distinct_budgets
 from allocation.jobs.fit_plan import FitPlan, check_fit
 from allocation.jobs.policies_named import MODELS, make_end_to_end, make_learner
@@ -68,7 +69,7 @@ def run_fit(plan: FitPlan, progress: Callable[[str], None] = lambda _: None) -> 
     began = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        policy = policy.fit(train) if plan.engine == "local" else _fitted_on_spark(plan, policy, train)
+        policy = policy.fit(train) if plan.engine == LOCAL else _fitted_on_spark(plan, policy, train)
     seconds = time.perf_counter() - began
     said = [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
     unseen = len(source.campaign) - len(train)
@@ -78,7 +79,7 @@ def run_fit(plan: FitPlan, progress: Callable[[str], None] = lambda _: None) -> 
 def _fitted_on_spark(plan: FitPlan, policy: Any, train: Campaign) -> Policy:
     from allocation.jobs.spark_training import fit_on_spark  # pyspark is an extra
 
-    net = fit_on_spark(policy.learner, train, master=plan.master, processes=plan.processes)
+    net = fit_on_spark(policy.learner, train, master=plan.master, processes=plan.shared_by)
     fitted = TwoStage(FrozenEstimator(net)).fit(train)
     fitted.learner, fitted.learner_ = policy.learner, net
     return fitted

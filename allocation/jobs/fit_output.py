@@ -54,6 +54,8 @@ def manifest(result: FitResult) -> dict[str, Any]:
             "share": plan.share,
             "seed": plan.seed,
             "allow_mismatch": plan.allow_mismatch,
+            "engine": plan.engine,
+            "processes": plan.shared_by,
             "roles": dict(source.roles),
         },
         "versions": {name: version(name) for name in LIBRARIES},

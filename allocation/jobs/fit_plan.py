@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from allocation.jobs.engines import LOCAL, PROCESSES, check_engine
 from allocation.jobs.evaluation_plan import distinct_budgets
 from allocation.jobs.policies_named import LEARNERS
 from allocation.jobs.source import NAMED
 from uplift.errors import InputError, nearest
 
 METHODS = ("two-stage", "end-to-end")
-ENGINES = ("local", "spark")
 NET = "neural"  # the learner that is a net, and the only one with layers
 
 
@@ -23,7 +23,8 @@ class FitPlan:
     `learner` is a short name of `policies_named.LEARNERS`, for two-stage. `hidden` are the widths of a net's layers.
     `scores`, `estimator`, `budgets_per_user` (money per user), `gate` and `groups` (the column of activeness in an
     own log) belong to end-to-end. `share` of the users are fitted on, the others stay unseen. `engine` "spark" fits
-    the net of two-stage by `processes` processes on the executors of `master` (None: as Spark is configured).
+    the net of two-stage by `processes` processes (None: two) on the executors of `master` (None: as Spark is
+    configured).
     """
 
     data: str = "thornton_hiv"
@@ -40,9 +41,16 @@ class FitPlan:
     users: int | None = None
     allow_mismatch: bool = False
     roles: Mapping[str, Any] | None = None
-    engine: str = "local"
+    engine: str = LOCAL
     master: str | None = None
-    processes: int = 2
+    processes: int | None = None
+
+    @property
+    def shared_by(self) -> int:
+        """By how many processes the model is fitted: one, but for a fit on Spark."""
+        if self.engine == LOCAL:
+            return 1
+        return PROCESSES if self.processes is None else self.processes
 
 
 def check_fit(plan: FitPlan) -> None:
@@ -82,12 +90,13 @@ def _check_options(plan: FitPlan) -> None:
             f"--learner {plan.learner}: for --method two-stage only; end-to-end tunes a net of its own, whose layers "
             "--hidden gives: leave --learner out"
         )
-    if plan.engine not in ENGINES:
-        raise InputError(f"engine {plan.engine!r} is not known.{nearest(plan.engine, ENGINES)}")
-    if plan.engine != "local" and (plan.method != "two-stage" or plan.learner != NET):
+    check_engine(plan.engine, {"--master": plan.master, "--processes": plan.processes})
+    if plan.engine != LOCAL and (plan.method != "two-stage" or plan.learner != NET):
         raise InputError(
             f"--engine {plan.engine}: for the net of --method two-stage --learner {NET} only; leave it out, or ask "
             "for that net"
         )
+    if plan.processes is not None and plan.processes < 1:
+        raise InputError(f"--processes is {plan.processes}; a whole number of at least 1 is expected")
     if plan.hidden is not None and plan.method == "two-stage" and plan.learner != NET:
         raise InputError(f"--hidden: the layers of a net, and learner {plan.learner or 's'} is none; --learner {NET}")

@@ -14,6 +14,8 @@ from allocation.jobs.summary import MANIFEST
 from uplift.errors import InputError
 from uplift.files import expanded
 
+STAGED = ".earmark-"  # how the name of a staging folder begins
+
 
 def checked_folder(out: str | Path, files: Sequence[str], command: str) -> Path:
     """The folder that `out` means, links and `~` followed; refuses, before any work, what cannot be written to.
@@ -69,7 +71,7 @@ def write_folder(out: Path, files: Sequence[str], fill: Callable[[Path], None]) 
     staging = None
     try:
         home.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".earmark-", dir=home))
+        staging = Path(tempfile.mkdtemp(prefix=STAGED, dir=home))
         fill(staging)
         for name in files:
             if (staging / name).exists():

@@ -68,4 +68,5 @@ def part(folder: Path, name: str) -> dict[str, Any]:
 
 def checksum(path: str | Path) -> str:
     """SHA-256 of a file's bytes."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with Path(path).open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

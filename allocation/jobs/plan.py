@@ -8,7 +8,6 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from allocation.jobs.toml_text import toml_key, toml_value
 from uplift.errors import InputError
 from uplift.files import expanded
 
-__all__ = ["Plan", "PlanLimit", "Scalar", "Share", "parse_plan", "plan_digest", "plan_text", "read_plan"]
+__all__ = ["Plan", "PlanLimit", "Scalar", "Share", "parse_plan", "plan_text", "read_plan"]
 
 Whole = Callable[[Fraction], int]
 
@@ -65,12 +64,11 @@ class PlanLimit:
     def _amount(self, bound: float | Share | None, users: int, budget: float | None, whole: Whole) -> float | None:
         if not isinstance(bound, Share):
             return bound
-        share = Fraction(Decimal(repr(bound.of)))
         if self.measure == "users":
-            return float(whole(share * users))
+            return float(whole(bound.part_of(users)))
         if budget is None:
             raise InputError(f"limit {self.name!r} is {bound} of the budget, but there is none; give a budget")
-        return float(share * Fraction(budget))
+        return float(bound.part_of(budget))
 
 
 @dataclass(frozen=True)
@@ -111,8 +109,8 @@ class Plan:
         return {place: getattr(self, place) for place in PLACES}
 
     def digest(self) -> str:
-        """SHA-256 of the plan without its paths: see `plan_digest`."""
-        return plan_digest(self)
+        """SHA-256 of the canonical text without the paths: what is read there has a fingerprint of its own."""
+        return hashlib.sha256("\n".join(_lines(self, ())).encode()).hexdigest()
 
 
 def read_plan(path: str | Path) -> Plan:
@@ -168,11 +166,6 @@ def parse_plan(text: str, where: str = "the plan", folder: Path | None = None) -
 def plan_text(plan: Plan) -> str:
     """The plan as canonical TOML: `parse_plan(plan_text(plan)) == plan` for a plan that was parsed."""
     return "\n".join(_lines(plan, PLACES)) + "\n"
-
-
-def plan_digest(plan: Plan) -> str:
-    """SHA-256 of the canonical text without the paths: what is read there has a fingerprint of its own."""
-    return hashlib.sha256("\n".join(_lines(plan, ())).encode()).hexdigest()
 
 
 def _lines(plan: Plan, places: tuple[str, ...]) -> Iterator[str]:

@@ -122,14 +122,17 @@ class Document(_Table):
         return self
 
     def _check_money(self, limit: LimitTable, called: str) -> None:
-        amounts = {}
+        amounts: dict[str, float | None] = {}
         for side, bound in limit.bounds:
-            if isinstance(bound, Share) and self.plan.budget is None:
+            if not isinstance(bound, Share):
+                amounts[side] = bound
+                continue
+            if self.plan.budget is None:
                 raise Sentence(
                     f'{called} has {side} = "{bound}" of the budget, but [plan] has no budget; write the amount as a '
                     "number, or add a budget"
                 )
-            amounts[side] = bound.of * (self.plan.budget or 0.0) if isinstance(bound, Share) else bound
+            amounts[side] = float(bound.part_of(self.plan.budget))
         try:
             _check_order(amounts.get("min"), amounts.get("max"), False)
         except Sentence as error:

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 
 Scalar = str | int | float | bool
 
@@ -25,6 +26,10 @@ class Share:
     """A bound that is a share, `of` from 0 to 1: of the users that the limit is about, or of the budget."""
 
     of: float
+
+    def part_of(self, whole: float) -> Fraction:
+        """The share of an amount, exactly."""
+        return Fraction(Decimal(repr(self.of))) * Fraction(whole)
 
     def __str__(self) -> str:
         return f"{Decimal(repr(self.of)).scaleb(2):f}%"  # exact: "20%" is 0.2, and back

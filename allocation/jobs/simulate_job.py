@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -14,16 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from allocation.jobs import manifest as entries
-from allocation.jobs.folder import checked_folder, write_folder
+from allocation.jobs.folder import STAGED, checked_folder, write_folder
 from allocation.jobs.paced import Paced
 from allocation.jobs.simulated_tables import Simulated, check_simulated, simulated_tables
 from allocation.jobs.summary import MANIFEST
+from allocation.jobs.tables.writing import PART_ROWS, PARTS, part_name
 from uplift.errors import InputError
 from uplift.files import expanded
 
 COMMAND = "simulate"
-PART = "part-{:05d}.parquet"
-MOST_PARTS = 100_000
 _PART = re.compile(r"part-\d{5}\.parquet")
 
 
@@ -32,12 +30,12 @@ class SimulatePlan:
     """What to simulate, and how many users go into each part."""
 
     simulated: Simulated = field(default_factory=Simulated)
-    part_rows: int = 1_000_000
+    part_rows: int = PART_ROWS
 
     @property
     def files(self) -> list[str]:
         """The names of the parts."""
-        return [PART.format(number) for number in range(-(-self.simulated.users // self.part_rows))]
+        return [part_name(number) for number in range(-(-self.simulated.users // self.part_rows))]
 
 
 def check_plan(plan: SimulatePlan) -> None:
@@ -45,9 +43,9 @@ def check_plan(plan: SimulatePlan) -> None:
     check_simulated(plan.simulated)
     if plan.part_rows < 1:
         raise InputError(f"part_rows is {plan.part_rows:,}; a whole number of at least 1 is expected")
-    if plan.simulated.users > plan.part_rows * MOST_PARTS:
+    if plan.simulated.users > plan.part_rows * PARTS:
         raise InputError(
-            f"{plan.simulated.users:,} users in parts of {plan.part_rows:,} are more than {MOST_PARTS:,} parts; give "
+            f"{plan.simulated.users:,} users in parts of {plan.part_rows:,} are more than {PARTS:,} parts; give "
             "a larger part_rows"
         )
 
@@ -59,7 +57,8 @@ def check_folder(out: str | Path) -> Path:
     """
     folder = expanded(out).resolve()
     there = [] if not folder.is_dir() else sorted(path.name for path in folder.iterdir())
-    other = [name for name in there if name != MANIFEST and not _PART.fullmatch(name) and not _staging(name)]
+    # A staging folder is what a run that was killed has left behind.
+    other = [name for name in there if name != MANIFEST and not _PART.fullmatch(name) and not name.startswith(STAGED)]
     if other:
         raise InputError(f"{folder} holds {other[0]!r}, which is no part of a simulation; choose another --out")
     return checked_folder(out, [*filter(_PART.fullmatch, there), MANIFEST], COMMAND)
@@ -76,6 +75,7 @@ def run_simulation(
     """
     check_plan(plan)
     folder = check_folder(out)
+    progress(f"drawing {plan.simulated.users:,} users into {folder}")
     manifest: dict[str, Any] = {}
 
     def _fill(staging: Path) -> None:
@@ -116,19 +116,5 @@ def _manifest(plan: SimulatePlan, folder: Path) -> dict[str, Any]:
         "plan": asdict(plan.simulated) | {"part_rows": plan.part_rows},
         "currency": "EUR",
         "columns": {name: str(kind) for name, kind in zip(schema.names, schema.types, strict=True)},
-        "parts": list(_parts(plan, folder)),
+        "parts": [entries.part(folder, name) for name in plan.files],
     }
-
-
-def _parts(plan: SimulatePlan, folder: Path) -> Iterator[dict[str, Any]]:
-    for name in plan.files:
-        with (folder / name).open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
-        path = folder / name
-        rows = pq.read_metadata(path).num_rows
-        yield {"file": name, "bytes": path.stat().st_size, "rows": rows, "sha256": digest}
-
-
-def _staging(name: str) -> bool:
-    """Whether a run that was killed has left this behind."""
-    return name.startswith(".earmark-")

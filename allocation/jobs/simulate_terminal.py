@@ -10,8 +10,6 @@ from allocation.jobs.simulate_job import SimulatePlan
 from allocation.jobs.toml_text import toml_value
 from uplift.words import wrapped
 
-_TOLD = {"log": "the log", "responses": "the responses", "features": "the features"}
-
 
 def told(plan: SimulatePlan, manifest: dict[str, Any], folder: Path) -> str:
     """What was written, within 80 columns, and the next step as a line to copy."""
@@ -19,7 +17,7 @@ def told(plan: SimulatePlan, manifest: dict[str, Any], folder: Path) -> str:
     size = sum(part["bytes"] for part in parts) / 1e6
     count = "1 part" if len(parts) == 1 else f"{len(parts):,} parts"
     text = wrapped(
-        f"{_TOLD[asked.what].capitalize()} of {asked.users:,} users of the world {asked.regime}, seed {asked.seed}: "
+        f"The {asked.what} of {asked.users:,} users of the world {asked.regime}, seed {asked.seed}: "
         f"{count}, {size:,.1f} MB. Columns: {', '.join(_grouped(list(manifest['columns'])))}."
     )
     return f"\n{text}\n{_next(plan, manifest, folder)}\nSimulation: {folder}"

@@ -17,8 +17,8 @@ from uplift.synthetic import Simulation
 
 BLOCK = 200_000  # users that are drawn together; another number would be other users for the same seed
 WHATS = ("log", "responses", "features")
-# `confounded_plus_rct` is left out: it is two logs of different users.
-REGIMES = ("simulate", *(name for name in synthetic.REGIMES if name != "confounded_plus_rct"))
+TWO_LOGS = "confounded_plus_rct"  # left out: it is two logs of different users
+REGIMES = ("simulate", *(name for name in synthetic.REGIMES if name != TWO_LOGS))
 HEAD = 0.8416  # of x0, standard normal: a fifth of the users are above it
 REGIONS = ("north", "south", "east", "west")
 REGION_SHARES = (0.4, 0.3, 0.2, 0.1)
@@ -45,10 +45,9 @@ def check_simulated(asked: Simulated) -> None:
     """Raise InputError for a name that is not known, no user, or too many, and for a negative seed."""
     for name, given, known in (("what", asked.what, WHATS), ("regime", asked.regime, REGIMES)):
         if given not in known:
-            two = " It is two logs of different users, and one is written." if given in synthetic.REGIMES else ""
-            raise InputError(
-                f"{name} is {given!r}; one of {len(known)} names is expected.{two or nearest(given, known)}"
-            )
+            two = (name, given) == ("regime", TWO_LOGS)
+            why = " It is two logs of different users, and one is written." if two else nearest(given, known)
+            raise InputError(f"{name} is {given!r}; one of {len(known)} names is expected.{why}")
     if not 1 <= asked.users <= LONGEST_SIMULATION:
         raise InputError(f"users is {asked.users:,}; a number from 1 to {LONGEST_SIMULATION:,} is expected")
     if asked.seed < 0:

@@ -7,13 +7,14 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
 
 from allocation.engine.stream.chunks import Arrays, Work, merged
 from allocation.jobs.batch.passes import BlockWork, Cut, Record
-from allocation.jobs.spark_session import no_warning, one_failure, open_session, stop
+from allocation.jobs.spark_session import FAILURES, no_warning, one_failure, open_session, stop
 from allocation.jobs.spark_tasks import (
     DONE,
     ERRORS,
@@ -117,9 +118,9 @@ class SparkPasses:
         found = self._run(unit, what, range(groups), MergeParts(merge, upper) if upper else None)
         return merged(map(unpacked, found), merge)
 
-    def blocks(self, work: BlockWork, what: str, first: int = 0) -> list[Record]:
+    def blocks(self, work: BlockWork, what: str) -> list[Record]:
         """See `Passes`. Executors write; a task that is tried again, or twice at once, writes the same bytes."""
-        found = self._run(EachBlock(self._blocks, work), what, range(first, self._number))
+        found = self._run(EachBlock(self._blocks, work), what, range(self._number))
         return [json.loads(data) for data in found]
 
     @property
@@ -163,19 +164,24 @@ class SparkPasses:
             return frame.toArrow()
 
         self.progress(what, 0, n)
-        with ThreadPoolExecutor(1, thread_name_prefix="earmark-spark") as pool, one_failure(what):
+        with ThreadPoolExecutor(1, thread_name_prefix="earmark-spark") as pool:
             job = pool.submit(collect)
             try:
                 told = 0
                 while not _ended(job):
-                    done = min(n * self._finished(group) // tasks, n - 1)
+                    with one_failure(what):
+                        finished = self._finished(group)
+                    done = min(n * finished // tasks, n - 1)
                     if done > told:
                         told = done
-                        self.progress(what, done, n)
-                table = job.result()
+                        self.progress(what, done, n)  # its own failure, such as a closed stderr, is none of Spark's
+                with one_failure(what):
+                    table = job.result()
             except BaseException:
-                context.cancelJobGroup(group)
+                with suppress(*FAILURES):  # the first one is told
+                    context.cancelJobGroup(group)
                 raise
+        with one_failure(what):
             self._calm()
         self.progress(what, n, n)
         return table

@@ -42,19 +42,20 @@ SETTINGS = {
 HERE = {  # Java only hands rows on, so that it needs no compiler that takes its time
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
-    "spark.driver.memory": "2g",
+    "spark.driver.memory": os.environ.get("SPARK_DRIVER_MEMORY") or "2g",
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 }
 CLASS = re.compile(r".*\b(?:org|java|javax|scala|py4j)\.[\w.$]+(?:Exception|Error)\b:?")  # before what Java says
 DEAD = "Java, in which Spark runs, has died"
+MEMORY = "most likely memory ran out: give Spark more of it, or less to do (decide: part_rows, fit: --processes)"
 MENDS = (
-    (DEAD, "most likely memory ran out: lower part_rows, or give Spark more memory"),
+    (DEAD, MEMORY),
     ("No module named", "install the same earmark in the Python of every executor"),
     ("PYTHON_VERSION_MISMATCH", "set PYSPARK_PYTHON to the same version of Python for the executors"),
-    ("exited unexpectedly", "most likely memory ran out: lower part_rows, or give executors more memory"),
-    ("crashed", "most likely memory ran out: lower part_rows, or give executors more memory"),
-    ("ExecutorLost", "most likely memory ran out: lower part_rows, or give executors more memory"),
-    ("OutOfMemory", "lower part_rows, or give Spark more memory (spark.driver.memory, spark.executor.memory)"),
+    ("exited unexpectedly", MEMORY),
+    ("crashed", MEMORY),
+    ("ExecutorLost", MEMORY),
+    ("OutOfMemory", f"{MEMORY}; on one machine set SPARK_DRIVER_MEMORY (2g), on a cluster spark.executor.memory"),
     ("No space left", "free some space"),
 )
 
@@ -119,8 +120,8 @@ def _started(master: str | None) -> SparkSession:
             # Where Java has not come up, only its own words say why.
             told = _written(log) if "JAVA_GATEWAY_EXITED" in str(error) else str(error)
             with suppress(*FAILURES):
-                if SparkContext._active_spark_context is not None:
-                    SparkContext._active_spark_context.stop()
+                if running():
+                    SparkContext.getOrCreate().stop()
             named = "its own default master" if master is None else f"master {master!r}"
             raise InputError(
                 f"Spark cannot be started with {named}: {_reason(told)}; a master such as local[2], "

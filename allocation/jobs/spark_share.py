@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from uplift.campaign import Campaign
     from uplift.learners.neural import NeuralResponse
 
 LONGEST = 2_000  # letters of a message between processes
@@ -33,11 +32,12 @@ class SharedFit:
     def log(self) -> tuple[Any, Any, dict[str, Any]]:
         """X, value and what else `fit` takes."""
         from allocation.jobs.spark_tasks import unpacked
+        from allocation.policies.two_stage import roles_of
         from uplift.campaign import Campaign
 
         if self.path is not None:
             log = Campaign.from_parquet(self.path, **self.roles)
-            return log.X, log.value, roles_of(log) | {"arms": log.arms}
+            return log.X, log.value, roles_of(log)
         arrays = unpacked(self.arrays)
         return arrays.pop("X"), arrays.pop("value"), arrays | {"arms": self.arms}
 
@@ -78,11 +78,6 @@ def fit_share(job: SharedFit) -> dict[str, Any]:
         dist.destroy_process_group()
 
 
-def roles_of(log: Campaign) -> dict[str, Any]:
-    """What a fit takes of a campaign beside features, value and the names of the arms."""
-    return {"treatment": log.treatment, "cost": log.cost, "propensity": log.propensity}
-
-
 def _agreed(work: Callable[[], Any]) -> tuple[Any, str]:
     """What the work returns, and the first message of all processes' InputErrors, empty where there is none."""
     from uplift.errors import InputError
@@ -96,7 +91,10 @@ def _agreed(work: Callable[[], Any]) -> tuple[Any, str]:
 
 
 def _told(text: str) -> list[str]:
-    """The text of every process, in their order."""
+    """The text of every process, in their order.
+
+    As bytes, not by `all_gather_object`: that unpickles what comes in by a socket, and no pickle is loaded here.
+    """
     import torch
     import torch.distributed as dist
 

@@ -7,7 +7,6 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -184,11 +183,9 @@ def rows_of(table: pa.RecordBatch | pa.Table) -> list[Row]:
 
 def settle_down() -> None:
     """Take the cores that Spark gives a task, one as a rule: as many tasks as there are cores run beside this one."""
-    cpus = 1
-    with suppress(ImportError):
-        from pyspark import TaskContext
+    from pyspark import TaskContext  # an extra, and what runs here is imported without it
 
-        context = TaskContext.get()
-        cpus = context.cpus() if context is not None else 1
+    context = TaskContext.get()
+    cpus = context.cpus() if context is not None else 1
     os.environ["EARMARK_THREADS"] = str(cpus)
     pa.set_cpu_count(cpus)

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from allocation.jobs.engines import PROCESSES
 from allocation.jobs.spark_session import no_warning, one_failure, open_session, stop
-from allocation.jobs.spark_share import SharedFit, fit_share, roles_of
+from allocation.jobs.spark_share import SharedFit, fit_share
 from allocation.jobs.spark_tasks import packed
+from allocation.policies.two_stage import roles_of
 from uplift.campaign import Campaign
 from uplift.errors import InputError
 from uplift.learners.neural import NeuralResponse
@@ -29,7 +31,7 @@ def fit_on_spark(
     roles: Mapping[str, Any] | None = None,
     *,
     master: str | None = None,
-    processes: int = 2,
+    processes: int = PROCESSES,
 ) -> NeuralResponse:
     """The learner fitted on a log by `processes` processes on Spark's executors; the learner given is not changed.
 
@@ -58,7 +60,7 @@ def fit_on_spark(
             from pyspark.ml.torch.distributor import TorchDistributor  # it loads torch and pandas
 
             run = TorchDistributor(num_processes=processes, local_mode=False, use_gpu=False).run
-            found: dict[str, Any] = run(fit_share, job) or {}
+            found: Any = run(fit_share, job)
     finally:
         if own:
             stop(spark)
@@ -68,7 +70,7 @@ def fit_on_spark(
         for name, content in found["files"].items():
             (Path(folder) / name).write_bytes(content)
         fitted: NeuralResponse = load(folder)
-    return fitted.set_params(progress=learner.progress)  # type: ignore[no-any-return]
+    return fitted.set_params(**learner.get_params())  # type: ignore[no-any-return]
 
 
 def _shared_fit(learner: NeuralResponse, log: Campaign | str | Path, roles: Mapping[str, Any] | None) -> SharedFit:
@@ -84,8 +86,9 @@ def _shared_fit(learner: NeuralResponse, log: Campaign | str | Path, roles: Mapp
     release = version("earmark")
     if not isinstance(log, Campaign):
         return SharedFit(parameters, release, str(Path(log).absolute()), dict(roles or {}))
-    arrays = {name: array for name, array in roles_of(log).items() if array is not None}
-    return SharedFit(parameters, release, arms=log.arms, arrays=packed({"X": log.X, "value": log.value, **arrays}))
+    told: dict[str, Any] = {"X": log.X, "value": log.value} | roles_of(log)
+    arrays = {name: array for name, array in told.items() if name != "arms" and array is not None}
+    return SharedFit(parameters, release, arms=log.arms, arrays=packed(arrays))
 
 
 def _number(value: Any) -> Any:

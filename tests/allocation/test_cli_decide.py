@@ -21,7 +21,6 @@ from tests.allocation.nightly import (
     earmark,
     events,
     manifest,
-    nightly,
     state,
     total,
     users,
@@ -29,14 +28,6 @@ from tests.allocation.nightly import (
 )
 from tests.allocation.test_cli import assert_one_message
 from uplift import Campaign
-
-
-@pytest.fixture
-def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A plan without limits, in the working folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    return nightly(tmp_path)
 
 
 def test_it_prints_what_the_files_hold_within_80_columns(plan: Path):

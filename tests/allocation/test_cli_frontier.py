@@ -12,7 +12,7 @@ import pytest
 from allocation.jobs.batch.frontier_charts import frontier_chart
 from allocation.jobs.batch.frontier_job import frontier_plan, run_frontier
 from allocation.jobs.batch.frontier_terminal import bar
-from tests.allocation.nightly import ARMS, LIMITS, PLAN, earmark, events, nightly, state, users, widest
+from tests.allocation.nightly import ARMS, LIMITS, PLAN, earmark, events, state, users, widest
 from tests.allocation.test_cli import assert_one_message
 
 FILES = [
@@ -23,14 +23,6 @@ FILES = [
     "frontier.parquet",
     "manifest.json",
 ]
-
-
-@pytest.fixture
-def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A plan without limits, in the working folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    return nightly(tmp_path)
 
 
 def best(budget: float) -> float:

@@ -26,7 +26,7 @@ def share(net: nn.Module, gradient: Gradient) -> Gradient:
     def _of_batch(rows: Tensor) -> Tensor:
         own = rows[rank::processes]
         part = len(own) / len(rows)
-        loss = gradient(own) * part if len(own) else torch.zeros(())
+        loss = gradient(own) * part if len(own) else weights[0].new_zeros(())
         pieces = [torch.zeros_like(w) if w.grad is None else w.grad * part for w in weights]
         together = torch.cat([loss.reshape(1), *(piece.reshape(-1) for piece in pieces)])
         dist.all_reduce(together)

@@ -20,7 +20,7 @@ from allocation.engine.stream.solved import Solved
 from allocation.engine.stream.terms import Terms
 from allocation.jobs.apart import check_apart
 from allocation.jobs.batch.changes import Changes, changes_of, read_previous
-from allocation.jobs.batch.decide_plan import LOCAL, DecideResult, DecideTask
+from allocation.jobs.batch.decide_plan import DecideResult, DecideTask
 from allocation.jobs.batch.inputs import Inputs, open_inputs
 from allocation.jobs.batch.manifest import batch_manifest
 from allocation.jobs.batch.names import check_names
@@ -30,6 +30,7 @@ from allocation.jobs.batch.staging import Staging, locked_target, staged
 from allocation.jobs.batch.terms import spent_entry, terms_for
 from allocation.jobs.batch.versions import run_id_of, versions
 from allocation.jobs.batch.work import Decide, SumUp, WritePart
+from allocation.jobs.engines import LOCAL
 from allocation.jobs.plan import Plan
 from allocation.jobs.tables.blocks import FiledSource
 from allocation.jobs.tables.duplicates import check_unique_ids

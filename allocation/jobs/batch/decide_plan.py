@@ -8,11 +8,8 @@ from typing import Any
 
 from allocation.engine.stream.solved import Solved
 from allocation.jobs.batch.changes import Changes
+from allocation.jobs.engines import LOCAL, check_engine
 from allocation.jobs.plan import Plan
-from uplift.errors import InputError, nearest
-
-LOCAL, SPARK = "local", "spark"
-ENGINES = (LOCAL, SPARK)
 
 
 @dataclass(frozen=True)
@@ -49,12 +46,7 @@ def decide_task(
 
     Raises InputError for an engine that is not known, and for arguments of Spark beside the local engine.
     """
-    if engine not in ENGINES:
-        raise InputError(f"engine {engine!r} is not known.{nearest(engine, ENGINES)}")
-    if engine == LOCAL:
-        for name, given in (("--master", master), ("--partitions", partitions)):
-            if given is not None:
-                raise InputError(f"{name} is for --engine spark only; add it, or leave {name} out")
+    check_engine(engine, {"--master": master, "--partitions": partitions})
     return DecideTask(plan, out, spent, dry_run, engine, master, partitions)
 
 

@@ -13,7 +13,6 @@ from allocation.jobs.batch.frontier_job import FrontierResult
 from allocation.jobs.batch.frontier_terminal import frontier_json
 from allocation.jobs.charts import THEMES, png, svg
 from allocation.jobs.folder import checked_folder, write_folder
-from allocation.jobs.plan import plan_digest
 from allocation.jobs.summary import MANIFEST
 
 COMMAND, TABLE = "frontier", "frontier.parquet"
@@ -41,7 +40,7 @@ def write_frontier(result: FrontierResult, out: Path) -> None:
             chart = frontier_chart(result, theme)
             (folder / f"frontier-{theme}.svg").write_text(svg(chart), encoding="utf-8")
             (folder / f"frontier-{theme}.png").write_bytes(png(chart))
-        head = {"earmark": version("earmark"), "command": COMMAND, "plan_sha256": plan_digest(result.plan)}
+        head = {"earmark": version("earmark"), "command": COMMAND, "plan_sha256": result.plan.digest()}
         files = [entries.part(folder, name) for name in (TABLE, *CHARTS)]
         manifest = {**head, **frontier_json(result), "input": result.fingerprint, "files": files}
         (folder / MANIFEST).write_text(entries.text(manifest), encoding="utf-8")

@@ -31,8 +31,8 @@ class Passes(Chunks, Protocol):
         """Whether a pass has seen that the ids rise, so that nobody stands twice; False where that is not known."""
         ...
 
-    def blocks(self, work: BlockWork, what: str, first: int = 0) -> list[Record]:
-        """What the work returns for each block from block `first` on, in order."""
+    def blocks(self, work: BlockWork, what: str) -> list[Record]:
+        """What the work returns for each block, in order."""
         ...
 
 
@@ -114,12 +114,12 @@ class LocalPasses:
         """See `Chunks`."""
         return merged((work(self.cut.chunk(block)) for _, block in self._stream(what)), merge)
 
-    def blocks(self, work: BlockWork, what: str, first: int = 0) -> list[Record]:
+    def blocks(self, work: BlockWork, what: str) -> list[Record]:
         """See `Passes`. One block is decided while the one before is written."""
         found: list[Record] = []
         running: deque[Future[Record]] = deque()
         with ThreadPoolExecutor(2, thread_name_prefix="earmark-block") as pool:
-            for k, block in self._stream(what, first):
+            for k, block in self._stream(what):
                 if len(running) == 2:
                     found.append(running.popleft().result())
                 running.append(pool.submit(self._worked, work, k, block))
@@ -129,13 +129,11 @@ class LocalPasses:
     def _worked(self, work: BlockWork, k: int, block: Block) -> Record:
         return work(k, block, self.cut.chunk(block))
 
-    def _stream(self, what: str, first: int = 0) -> Iterator[tuple[int, Block]]:
+    def _stream(self, what: str) -> Iterator[tuple[int, Block]]:
         size, n = self.cut.part_rows, self.source.n
-        if first * size >= n:
-            return
         self.progress(what, 0, n)
-        rising = None if self._rising or first else Rising()
-        for k, block in enumerate(self.source.stream(size, first * size), start=first):
+        rising = None if self._rising else Rising()
+        for k, block in enumerate(self.source.stream(size)):
             if rising is not None:
                 rising.see(block.user_id)
             left = self.cut.left(block)

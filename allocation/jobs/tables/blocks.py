@@ -111,8 +111,8 @@ class Source(Protocol):
         """The users [first, end), 0 <= first < end <= n."""
         ...
 
-    def stream(self, size: int, first: int = 0) -> Iterator[Block]:
-        """The blocks [first, first + size), [first + size, first + 2 size), ... in order, the next read meanwhile."""
+    def stream(self, size: int) -> Iterator[Block]:
+        """The blocks [0, size), [size, 2 size), ... in order, the next read meanwhile."""
         ...
 
     def fingerprint(self) -> dict[str, Any]:

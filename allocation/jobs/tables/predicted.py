@@ -44,9 +44,9 @@ class PredictedSource:
         """The users [first, end); those who are predicted together with them are read too."""
         return next(self._blocks(first, end, end - first))
 
-    def stream(self, size: int, first: int = 0) -> Iterator[Block]:
-        """The blocks of `size` users from `first` on, in order, the next one read and predicted meanwhile."""
-        return one_ahead(self._blocks(first, self.n, size))
+    def stream(self, size: int) -> Iterator[Block]:
+        """The blocks of `size` users, in order, the next one read and predicted meanwhile."""
+        return one_ahead(self._blocks(0, self.n, size))
 
     def ids(self, size: int) -> Iterator[pa.Array]:
         """The user ids alone, in order, in arrays of `size` users, the last one shorter."""

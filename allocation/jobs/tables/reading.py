@@ -52,9 +52,9 @@ class FileSource:
         """The users [first, end); only the row groups that hold some of them are decoded."""
         return next(_blocks(self.drafts(first, end, end - first)))
 
-    def stream(self, size: int, first: int = 0) -> Iterator[Block]:
-        """The blocks of `size` users from `first` on, in order, the last one shorter, the next one read meanwhile."""
-        return one_ahead(_blocks(self.drafts(first, self.n, size)))
+    def stream(self, size: int) -> Iterator[Block]:
+        """The blocks of `size` users, in order, the last one shorter, the next one read meanwhile."""
+        return one_ahead(_blocks(self.drafts(0, self.n, size)))
 
     def ids(self, size: int) -> Iterator[pa.Array]:
         """The user ids alone, in order, in arrays of `size` users, the last one shorter."""

@@ -85,11 +85,6 @@ def run(asked: DecideTask) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(asked.out.iterdir())}
 
 
-def decided(out: Path) -> pa.Table:
-    """The decisions in a folder, in order."""
-    return pa.concat_tables(pq.read_table(path) for path in sorted(out.glob("part-*.parquet")))
-
-
 def earmark(*arguments: str, before: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, after some lines of Python."""
     code = f"import sys\n{before}\nfrom allocation.cli import main\nsys.argv[0] = 'earmark'\nmain()"

@@ -106,6 +106,16 @@ BAD = {
     "groups": ({"groups": "visits"}, "--groups: for --method end-to-end only"),
     "trees on Spark": ({"engine": "spark"}, "--engine spark: for the net of --method two-stage --learner neural"),
     "an engine of no name": ({"engine": "sparc", "learner": "neural"}, "engine 'sparc' is not known. Did you mean"),
+    "a master here": ({"master": "local[2]"}, "--master is for --engine spark only; add it, or leave --master out"),
+    "processes here": (
+        {"learner": "neural", "processes": 2},
+        "--processes is for --engine spark only; add it, or leave --processes out",
+    ),
+    "no process here": ({"learner": "neural", "processes": 0}, "--processes is for --engine spark only"),
+    "no process on Spark": (
+        {"learner": "neural", "engine": "spark", "processes": 0},
+        "--processes is 0; a whole number of at least 1 is expected",
+    ),
     "layers of trees": ({"hidden": (8,)}, "learner s is none; --learner neural"),
     "share of none": ({"share": 0.0}, "share is 0; a number above 0 and at most 1"),
     "share above": ({"share": 1.5}, "share is 1.5"),

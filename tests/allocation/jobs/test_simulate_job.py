@@ -12,21 +12,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import typer
 from numpy.testing import assert_allclose, assert_array_equal
-from typer.testing import CliRunner
 
-from allocation.cli.simulate_command import simulate
 from allocation.jobs.plan import parse_plan
 from allocation.jobs.simulate_job import SimulatePlan, check_plan, run_simulation
 from allocation.jobs.simulated_tables import REGIMES, Simulated, simulated_tables
 from allocation.jobs.where import mask_of
+from tests.allocation.nightly import earmark
 from uplift import Campaign, Response
 from uplift.errors import InputError
 from uplift.synthetic.student import expected
-
-APP = typer.Typer(rich_markup_mode=None)
-APP.command()(simulate)
 
 
 @pytest.fixture(autouse=True)
@@ -188,6 +183,8 @@ def test_a_failure_leaves_the_earlier_simulation(tmp_path: Path, monkeypatch: py
     ("plan", "message"),
     [
         (SimulatePlan(Simulated("logs")), "what is 'logs'; one of 3 names is expected. Did you mean 'log'?"),
+        (SimulatePlan(Simulated("null")), "what is 'null'; one of 3 names is expected."),
+        (SimulatePlan(Simulated("confounded_plus_rct")), "one of 3 names is expected."),
         (SimulatePlan(Simulated(regime="smal_student")), "Did you mean 'small_student'?"),
         (
             SimulatePlan(Simulated(regime="confounded_plus_rct")),
@@ -200,44 +197,38 @@ def test_a_failure_leaves_the_earlier_simulation(tmp_path: Path, monkeypatch: py
     ],
 )
 def test_what_cannot_be_simulated_is_refused(plan: SimulatePlan, message: str):
-    with pytest.raises(InputError, match=re.escape(message)):
+    with pytest.raises(InputError, match=re.escape(message)) as told:
         check_plan(plan)
-
-
-def earmark(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(APP, list(arguments))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, result.stderr
+    assert ("two logs" in str(told.value)) == (plan.simulated.regime == "confounded_plus_rct")
 
 
 def test_the_command_says_what_was_written_and_the_next_step(tmp_path: Path):
-    code, out, err = earmark("--users", "300", "--out", str(tmp_path / "log"))
+    code, out, err = earmark("simulate", "--users", "300", "--out", str(tmp_path / "log"))
     assert code == 0, err
     told = " ".join(out.split())
     assert "The log of 300 users of the world simulate, seed 0: 1 part" in told
     assert "Columns: user_id, x0..x19, arm, value, cost, propensity.<arm>." in told
     assert f"earmark fit --data {tmp_path / 'log' / 'part-00000.parquet'} --treatment arm" in out
-    code, out, _ = earmark("--what", "responses", "--users", "300", "--out", str(tmp_path / "r"))
+    code, out, _ = earmark("simulate", "--what", "responses", "--users", "300", "--out", str(tmp_path / "r"))
     assert code == 0
     text = next(line for line in out.splitlines() if "responses =" in line).removeprefix("- In a plan: ")
     assert parse_plan(f'[plan]\nname = "a"\n{text}').responses == str(tmp_path / "r")
-    code, out, _ = earmark("--what", "features", "--users", "300", "--json", "--out", str(tmp_path / "f"))
+    code, out, _ = earmark("simulate", "--what", "features", "--users", "300", "--json", "--out", str(tmp_path / "f"))
     assert code == 0
     assert out == (tmp_path / "f" / "manifest.json").read_text()
 
 
 def test_the_command_refuses_with_one_message_and_writes_nothing(tmp_path: Path):
-    code, out, err = earmark("--what", "response", "--out", str(tmp_path / "o"))
+    code, out, err = earmark("simulate", "--what", "response", "--out", str(tmp_path / "o"))
     assert (code, out) == (1, "")
     assert "error: what is 'response'; one of 3 names is expected. Did you mean 'responses'?" in err
     assert not (tmp_path / "o").exists()
     (tmp_path / "file").write_text("")
-    assert earmark("--out", str(tmp_path / "file"))[0] == 1
+    assert earmark("simulate", "--out", str(tmp_path / "file"))[0] == 1
 
 
 def test_the_help_names_every_regime():
-    code, out, _ = earmark("--help")
+    code, out, _ = earmark("simulate", "--help")
     assert code == 0
     assert set(REGIMES) <= set(re.findall(r"\w+", out))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from py4j.protocol import Py4JNetworkError
 
 from allocation import Limit, Problem, solve
 from allocation.engine.limit import ProblemError
@@ -23,7 +25,8 @@ from allocation.jobs.batch.work import Decide, WritePart
 from allocation.jobs.spark import SparkPasses
 from allocation.jobs.spark_session import open_session
 from allocation.jobs.tables.open import open_responses
-from tests.allocation.jobs.spark_runs import ARMS, LIMITS, Users, decided, run, task
+from tests.allocation.jobs.batch.decide_runs import decisions
+from tests.allocation.jobs.spark_runs import ARMS, LIMITS, Users, run, task
 from uplift.errors import InputError
 
 pytestmark = pytest.mark.xdist_group("spark")  # one session is enough
@@ -77,7 +80,7 @@ def test_decisions_are_the_same_rows_and_bytes_everywhere(
     local = run(task(*given))
     assert len(local) == 19
     in_memory = solve(held(users, budget, limits)).decision
-    assert decided(tmp_path / "out")["arm"].to_pylist() == [ARMS[arm] for arm in in_memory]
+    assert decisions(tmp_path / "out")["arm"].to_pylist() == [ARMS[arm] for arm in in_memory]
     for partitions in (3, 17):
         assert run(task(*given, engine="spark", partitions=partitions)) == local
 
@@ -87,7 +90,7 @@ def test_limits_of_more_users_than_are_held(session: object, tmp_path: Path):
     budget, size = 0.4 * users.n, 40_000
     given = (users.write(tmp_path / "responses"), tmp_path / "out", budget, size, LIMITS)
     local = run(task(*given))
-    arms = decided(tmp_path / "out")["arm"].to_pylist()
+    arms = decisions(tmp_path / "out")["arm"].to_pylist()
     assert run(task(*given, engine="spark", partitions=3)) == local
     problem = held(users, budget, True)
     rule = solve_limits_in_chunks(chunks := HeldChunks(problem, size), terms(problem), users.n).rule
@@ -101,11 +104,11 @@ def terms(problem: Problem):
 def test_waves_are_the_same(session: object, tmp_path: Path):
     responses, budget = Users(3_000, ties=True).write(tmp_path / "responses"), 1_000.0
     run(task(responses, tmp_path / "before", budget, 170))
-    spent = decided(tmp_path / "before").select(["user_id", "arm", "expected_cost"])[::7]
+    spent = decisions(tmp_path / "before").select(["user_id", "arm", "expected_cost"])[::7]
     pq.write_table(spent.rename_columns(["user_id", "arm", "cost"]), tmp_path / "spent.parquet")
     given = {"spent": str(tmp_path / "spent.parquet")}
     local = run(task(responses, tmp_path / "out", budget, 170, **given))
-    rest = decided(tmp_path / "out")
+    rest = decisions(tmp_path / "out")
     assert rest.num_rows == 3_000 - spent.num_rows
     assert not set(rest["user_id"].to_pylist()) & set(spent["user_id"].to_pylist())
     assert run(task(responses, tmp_path / "out", budget, 170, **given, engine="spark")) == local
@@ -205,6 +208,33 @@ def test_a_worker_that_dies_and_one_with_a_fault_are_one_message_each(passes: Pa
         passes().each(dies, "settling")
     with pytest.raises(InputError, match=r"^Spark gave up 'settling': KeyError: 'price'; mend that and run again$"):
         passes().each(fails, "settling")
+
+
+@pytest.mark.parametrize("dead", [False, True], ids=["Java lives", "Java has died too"])
+def test_a_stderr_that_was_closed_is_no_failure_of_spark(
+    session: object, small: Path, monkeypatch: pytest.MonkeyPatch, dead: bool
+):
+    """Also where the rest of the pass can then not be called off."""
+
+    def work(chunk):
+        time.sleep(1.5 * (chunk.first >= 90))
+        return {}
+
+    def hear(what: str, done: int, of: int) -> None:
+        if 0 < done < of:
+            raise BrokenPipeError("stderr is closed")
+
+    calls: list[str] = []
+
+    def cancel(group: str) -> None:
+        calls.append(group)
+        raise Py4JNetworkError("Answer from Java side is empty")
+
+    if dead:
+        monkeypatch.setattr(session.sparkContext, "cancelJobGroup", cancel)
+    with pytest.raises(BrokenPipeError, match="stderr is closed"):
+        SparkPasses.start(open_responses(small), Cut((), 10), hear, None, 4).each(work, "looking")
+    assert len(calls) == dead
 
 
 def test_executors_that_do_not_see_the_staging_folder(passes: Passes, tmp_path: Path):

@@ -103,6 +103,23 @@ def test_the_command_starts_and_stops_a_quiet_session(has_java: None, plan: Path
     assert bytes_of[0] == bytes_of[1]
 
 
+ASKED_MEMORY = """
+from allocation.jobs.spark_session import open_session, stop
+
+spark, own = open_session("local[1]")
+print(spark.sparkContext.getConf().get("spark.driver.memory"), spark._jvm.Runtime.getRuntime().maxMemory() >> 20)
+stop(spark)
+sys.exit()
+"""
+
+
+def test_java_takes_the_memory_that_it_is_given(has_java: None):
+    done = earmark(before=ASKED_MEMORY, SPARK_DRIVER_MEMORY="600m")
+    given, megabytes = done.stdout.split()
+    assert given == "600m"
+    assert 500 < int(megabytes) <= 600
+
+
 JAVA_DIES = """
 from pathlib import Path
 from pyspark import SparkContext
@@ -130,8 +147,8 @@ def test_where_java_dies_there_is_one_message_and_the_next_run_starts_anew(
 ):
     done = earmark(str(plan), str(tmp_path / "out"), before=JAVA_DIES)
     assert done.stdout.splitlines() == [
-        "Spark gave up 'writing decisions': Java, in which Spark runs, has died; most likely memory ran out: lower "
-        "part_rows, or give Spark more memory",
+        "Spark gave up 'writing decisions': Java, in which Spark runs, has died; most likely memory ran out: give "
+        "Spark more of it, or less to do (decide: part_rows, fit: --processes)",
         "50",
     ]
     assert done.stderr == ""
@@ -156,8 +173,14 @@ ModuleNotFoundError: No module named 'allocation'
 def test_java_stacks_become_a_line():
     said = failure("settling", JAVA_TOLD % "Python worker exited unexpectedly (crashed)")
     assert said == (
-        "Spark gave up 'settling': Python worker exited unexpectedly (crashed); most likely memory ran out: lower "
-        "part_rows, or give executors more memory"
+        "Spark gave up 'settling': Python worker exited unexpectedly (crashed); most likely memory ran out: give "
+        "Spark more of it, or less to do (decide: part_rows, fit: --processes)"
+    )
+    said = failure("training", JAVA_TOLD % "java.lang.OutOfMemoryError: Java heap space")
+    assert said == (
+        "Spark gave up 'training': Java heap space; most likely memory ran out: give Spark more of it, or less to do "
+        "(decide: part_rows, fit: --processes); on one machine set SPARK_DRIVER_MEMORY (2g), on a cluster "
+        "spark.executor.memory"
     )
     said = failure("frontier", PYTHON_TOLD)
     assert said == (

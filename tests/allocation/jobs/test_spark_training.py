@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -104,14 +105,18 @@ def test_the_fitting_job_takes_the_net_from_spark(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(spark_training, "fit_on_spark", here)
     frame().to_parquet(tmp_path / "log.parquet")
     plan = FitPlan(str(tmp_path / "log.parquet"), learner="neural", hidden=(4,), roles=ROLES)
-    results = [run_fit(plan), run_fit(replace(plan, engine="spark", master="local[2]", processes=2))]
-    assert asked == [{"master": "local[2]", "processes": 2}]
+    plans = [plan, *(replace(plan, engine="spark", master="local[2]", processes=n) for n in (None, 3))]
+    results = [run_fit(plan) for plan in plans]
+    assert asked == [{"master": "local[2]", "processes": 2}, {"master": "local[2]", "processes": 3}]
     X = results[0].source.campaign.X
     for k, result in enumerate(results):
         write_fit(result, tmp_path / str(k))
         assert isinstance(result.policy.learner, NeuralResponse)
-    tables = [load_policy(tmp_path / str(k)).predict(X).value for k in range(2)]
+    tables = [load_policy(tmp_path / str(k)).predict(X).value for k in range(3)]
     np.testing.assert_array_equal(tables[0], tables[1])
+    np.testing.assert_array_equal(tables[0], tables[2])
+    told = [json.loads((tmp_path / str(k) / "manifest.json").read_text())["plan"] for k in range(3)]
+    assert [(one["engine"], one["processes"]) for one in told] == [("local", 1), ("spark", 2), ("spark", 3)]
 
 
 def test_two_processes_on_spark_give_the_net_of_one(
@@ -121,7 +126,9 @@ def test_two_processes_on_spark_give_the_net_of_one(
     frame().to_parquet(tmp_path / "log.parquet")
     log = Campaign.from_parquet(tmp_path / "log.parquet", **ROLES)
     capfd.readouterr()
-    two = fit_on_spark(NeuralResponse(**NET), tmp_path / "log.parquet", ROLES)
+    net = NeuralResponse(**NET)
+    two = fit_on_spark(net, tmp_path / "log.parquet", ROLES)
+    assert two.get_params() == net.get_params()
     with pytest.raises(InputError, match="processes is 3; from 1 to 2 are expected, the slots for tasks of Spark"):
         fit_on_spark(NeuralResponse(**NET), log, processes=3)
     assert capfd.readouterr() == ("", "")

@@ -14,7 +14,7 @@ from allocation import Allocation, Problem, solve
 from allocation.engine.limit import ProblemError
 from allocation.engine.price import margins
 from allocation.engine.stream import budget as stream
-from allocation.engine.stream import heaps
+from allocation.engine.stream import first
 from allocation.engine.stream.budget import solve_budget_in_chunks
 from allocation.engine.stream.chunks import HeldChunks
 from allocation.engine.stream.solved import Solved
@@ -28,9 +28,10 @@ FEW = (0, 1, 3, 10, 1 << 20)
 
 
 @pytest.fixture
-def coarse(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Few bins for a doubling of the return: a heap takes no time, and more steps are open."""
-    monkeypatch.setattr(heaps, "DIGITS", 3)
+def guessed(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Ten users of a problem make the first guess at its price, which is often wrong."""
+    monkeypatch.setattr(first, "SMALL", 2)
+    monkeypatch.setattr(first, "MOST", 10)
     return monkeypatch
 
 
@@ -48,19 +49,19 @@ def assert_the_same(problem: Problem, held: Allocation, solved: Solved, chunks: 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_chunks_decide_as_the_whole_does(family: str, coarse: pytest.MonkeyPatch):
+def test_chunks_decide_as_the_whole_does(family: str, guessed: pytest.MonkeyPatch):
     """Chunks of one user and more than all of them; few steps at home, so that the price is narrowed step by step."""
     rng = np.random.default_rng([1, FAMILIES.index(family)])
     for k in range(20):
         problem = random_problem(rng, int(rng.integers(1, 60)), int(rng.integers(1, 6)), family)
-        coarse.setattr(stream, "OPEN", FEW[k % len(FEW)])
+        guessed.setattr(stream, "OPEN", FEW[k % len(FEW)])
         chunks = HeldChunks(problem, int(rng.choice(SIZES)))
         assert_the_same(problem, solve(problem), solve_budget_in_chunks(chunks, problem.budget), chunks)
 
 
 @pytest.mark.parametrize("family", ["generic", "ties", "ineligible arms"])
-def test_with_the_bins_of_a_real_run(family: str):
-    """As shipped: 512 bins for a doubling."""
+def test_with_a_sample_of_the_users(family: str):
+    """As shipped: of so many users some are drawn, and the guess holds."""
     rng = np.random.default_rng([2, FAMILIES.index(family)])
     for _ in range(3):
         problem = random_problem(rng, 3_000, 4, family)
@@ -68,10 +69,27 @@ def test_with_the_bins_of_a_real_run(family: str):
         assert_the_same(problem, solve(problem), solve_budget_in_chunks(chunks, problem.budget), chunks)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_guess_that_errs_costs_passes_and_no_decision(family: str, monkeypatch: pytest.MonkeyPatch):
+    """Any two prices, also such that the budget's lies far above or below both."""
+    rng = np.random.default_rng([7, FAMILIES.index(family)])
+    for k in range(20):
+        problem = random_problem(rng, int(rng.integers(1, 60)), 3, family)
+        if problem.budget is None or math.isinf(problem.budget):
+            continue
+        low = float(10.0 ** rng.uniform(-3, 3))
+        high, steps = low * float(rng.choice([1.0, 1.0001, 2.0])), float(rng.choice([0, 5, 1e9]))
+        guess = first.First(problem.n_users, low, high, steps)
+        monkeypatch.setattr(stream, "first_look", lambda *_, guess=guess: guess)
+        monkeypatch.setattr(stream, "OPEN", FEW[k % len(FEW)])
+        chunks = HeldChunks(problem, 7)
+        assert_the_same(problem, solve(problem), solve_budget_in_chunks(chunks, problem.budget), chunks)
+
+
 @pytest.mark.parametrize("few", [0, 1, 3])
-def test_users_of_one_return_end_in_the_right_chunk(few: int, coarse: pytest.MonkeyPatch):
+def test_users_of_one_return_end_in_the_right_chunk(few: int, guessed: pytest.MonkeyPatch):
     """Everybody's steps tie, so that the money ends at a user: the first who does not fit, wherever chunks end."""
-    coarse.setattr(stream, "OPEN", few)
+    guessed.setattr(stream, "OPEN", few)
     for n, arms in ((150, 2), (60, 4)):
         value = np.broadcast_to(2.0 * np.arange(arms), (n, arms)).copy()
         cost = np.broadcast_to(1.0 * np.arange(arms), (n, arms)).copy()
@@ -86,17 +104,18 @@ def test_users_of_one_return_end_in_the_right_chunk(few: int, coarse: pytest.Mon
 @given(problem=problems(max_users=8), few=st.sampled_from(FEW), size=st.integers(1, 9))
 def test_small_problems_of_whole_numbers_and_cents(problem: Problem, few: int, size: int):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(heaps, "DIGITS", 2)
+        patch.setattr(first, "SMALL", 1)
+        patch.setattr(first, "MOST", 2)
         patch.setattr(stream, "OPEN", few)
         chunks = HeldChunks(problem, size)
         assert_the_same(problem, solve(problem), solve_budget_in_chunks(chunks, problem.budget), chunks)
 
 
 @pytest.mark.parametrize("few", FEW)
-def test_amounts_of_every_size_at_once(few: int, coarse: pytest.MonkeyPatch):
+def test_amounts_of_every_size_at_once(few: int, guessed: pytest.MonkeyPatch):
     """Returns over a hundred doublings: sums of bins are rounded, and the price may lie beside the first bracket."""
     rng = np.random.default_rng([3, few])
-    coarse.setattr(stream, "OPEN", few)
+    guessed.setattr(stream, "OPEN", few)
     for _ in range(20):
         shape = (int(rng.integers(1, 80)), int(rng.integers(2, 5)))
         value, cost = rng.lognormal(0, 12, shape), rng.lognormal(0, 12, shape)
@@ -107,10 +126,10 @@ def test_amounts_of_every_size_at_once(few: int, coarse: pytest.MonkeyPatch):
         assert_the_same(problem, solve(problem), solve_budget_in_chunks(chunks, problem.budget), chunks)
 
 
-def test_the_order_of_work_is_free(coarse: pytest.MonkeyPatch):
+def test_the_order_of_work_is_free(guessed: pytest.MonkeyPatch):
     rng = np.random.default_rng(4)
     for few in FEW:
-        coarse.setattr(stream, "OPEN", few)
+        guessed.setattr(stream, "OPEN", few)
         problem = random_problem(rng, 200, 3, "ties")
         chunks = HeldChunks(problem, 13)
         solved = solve_budget_in_chunks(ShuffledChunks(chunks, rng), problem.budget)
@@ -119,11 +138,11 @@ def test_the_order_of_work_is_free(coarse: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5])
-def test_users_who_are_left_out_are_as_if_they_were_not(share: float, coarse: pytest.MonkeyPatch):
+def test_users_who_are_left_out_are_as_if_they_were_not(share: float, guessed: pytest.MonkeyPatch):
     """Places with gaps, chunks without a user, nobody at all."""
     rng = np.random.default_rng([5, int(100 * share)])
     for few in FEW:
-        coarse.setattr(stream, "OPEN", few)
+        guessed.setattr(stream, "OPEN", few)
         for family in ("generic", "ties", "ineligible arms"):
             problem = random_problem(rng, 150, 3, family)
             there = rng.random(problem.n_users) < share
@@ -133,8 +152,8 @@ def test_users_who_are_left_out_are_as_if_they_were_not(share: float, coarse: py
 
 
 @pytest.mark.parametrize("few", [0, 3, 1 << 20])
-def test_too_little_money_is_told_in_the_same_words(few: int, coarse: pytest.MonkeyPatch):
-    coarse.setattr(stream, "OPEN", few)
+def test_too_little_money_is_told_in_the_same_words(few: int, guessed: pytest.MonkeyPatch):
+    guessed.setattr(stream, "OPEN", few)
     rng = np.random.default_rng(6)
     for n in (1, 5, 90):
         cost = rng.uniform(1, 2, (n, 3))

@@ -12,7 +12,6 @@ import pytest
 
 from allocation import Limit, Problem, solve
 from allocation.engine.limit import ProblemError
-from allocation.engine.stream import heaps
 from allocation.engine.stream import limits as stream
 from allocation.engine.stream.chunks import HeldChunks
 from allocation.engine.stream.limits import solve_limits_in_chunks
@@ -33,7 +32,6 @@ def hardly_any_held() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(stream, "SAMPLE", 200)
         patch.setattr(stream, "NEAR", 200)
         patch.setattr(stream, "FEWEST", 20)
-        patch.setattr(heaps, "DIGITS", 3)  # the frontier is not what is tested here
         yield patch
 
 

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 
 from allocation import Problem, solve
-from allocation.engine.stream import heaps
 from allocation.engine.stream import limits as stream
 from allocation.jobs.batch.inspect import inspect_decisions
 from tests.allocation.jobs.batch.decide_runs import (
@@ -49,7 +48,6 @@ def table_of(problem: Problem) -> pa.Table:
 @pytest.mark.parametrize("held", [True, False], ids=["held", "streamed"])
 @pytest.mark.parametrize("family", LIMIT_FAMILIES)
 def test_limits_of_every_family(family: str, held: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(heaps, "DIGITS", 3)
     if not held:
         monkeypatch.setattr(stream, "HELD", 60)
         monkeypatch.setattr(stream, "SAMPLE", 60)

@@ -97,7 +97,6 @@ def test_what_is_predicted_never_depends_on_the_blocks(name, policies, features,
         block = source.block(first, end)
         np.testing.assert_array_equal(block.value, whole.value[first:end])
         np.testing.assert_array_equal(block.positions, np.arange(first, end))
-    assert next(source.stream(100, first=300)).first == 300
 
 
 def test_a_source_travels_without_its_policy(policies, features):

@@ -65,12 +65,6 @@ def test_a_stream_is_every_block_in_order(folder, size):
     assert sum(map(len, blocks)) == source.n
 
 
-def test_a_stream_may_begin_later(folder):
-    blocks = list(open_responses(folder).stream(300, first=600))
-    assert [(b.first, len(b)) for b in blocks] == [(600, 300), (900, 100)]
-    agrees(blocks[0], 600, 900)
-
-
 def test_a_source_travels(folder):
     source = open_responses(folder)
     source.start_fingerprint()
