@@ -14,17 +14,17 @@ truth is known; `datasets` loads named public ones.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from uplift import synthetic
-from uplift.campaign import Campaign
 from uplift.errors import InputError
-from uplift.ranking import Ranking
-from uplift.response import Response
 
 if TYPE_CHECKING:
-    from uplift import causal, datasets, learners, metrics
+    from uplift import causal, datasets, learners, metrics, synthetic
+    from uplift.campaign import Campaign
+    from uplift.ranking import Ranking
+    from uplift.response import Response
 
-# What not everybody needs is imported when it is first asked for.
-_LATER = ("causal", "datasets", "learners", "metrics")
+# What not everybody needs is imported when it is first asked for: the nightly job needs the errors alone.
+_ROOMS = ("causal", "datasets", "learners", "metrics", "synthetic")
+_HOME = {"Campaign": "uplift.campaign", "Ranking": "uplift.ranking", "Response": "uplift.response"}
 
 __all__ = [
     "Campaign",
@@ -40,6 +40,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module 'uplift' has no attribute {name!r}")
-    return import_module(f"uplift.{name}")
+    if name in _ROOMS:
+        return import_module(f"uplift.{name}")
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'uplift' has no attribute {name!r}")

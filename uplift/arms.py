@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from uplift.errors import InputError, nearest
-from uplift.frames import arm_name, check_unique
+from uplift.errors import InputError, check_unique, nearest
+from uplift.frames import arm_name
 from uplift.propensity import Propensity
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from uplift.arms import arm_names
-from uplift.errors import InputError, check_fraction
+from uplift.cells import check_finite, single
+from uplift.errors import InputError, check_fraction, check_unique
 from uplift.files import read_table
-from uplift.frames import arm_name, check_finite, check_unique, labels, numbers, open_frame, single, user_ids
+from uplift.frames import arm_name, labels, numbers, open_frame, user_ids
 from uplift.groups import label_codes
 from uplift.propensity import Propensity, propensity_table
 from uplift.seeds import stream

@@ -23,6 +23,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" There is {shown}{more}." if names else " There is none at all."
 
 
+def check_unique(names: Iterable[str], what: str, where: str, mend: str) -> None:
+    """Refuse a name that stands more than once."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InputError(f"{where} {what} {name!r} stands more than once; {mend}")
+        seen.add(name)
+
+
 def check_fraction(value: float, what: str, example: float) -> None:
     """Refuse what is no number strictly between 0 and 1."""
     if not (isinstance(value, int | float | np.number) and 0 < value < 1):

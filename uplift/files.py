@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from uplift.errors import InputError
-from uplift.frames import check_unique
+from uplift.errors import InputError, check_unique
 
 # Both ends of every Parquet file carry these four bytes.
 PARQUET_MAGIC = b"PAR1"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -12,9 +11,8 @@ import numpy as np
 from narwhals.exceptions import DuplicateError
 from numpy.typing import NDArray
 
+from uplift.cells import check_finite
 from uplift.errors import InputError, nearest
-
-LARGEST_SINGLE = float(np.finfo(np.float32).max)
 
 
 def open_frame(frame: object) -> nw.DataFrame[Any]:
@@ -48,15 +46,6 @@ def open_frame(frame: object) -> nw.DataFrame[Any]:
     return opened
 
 
-def check_unique(names: Iterable[str], what: str, where: str, mend: str) -> None:
-    """Refuse a name that stands more than once."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise InputError(f"{where} {what} {name!r} stands more than once; {mend}")
-        seen.add(name)
-
-
 def column(frame: nw.DataFrame[Any], name: str, role: str) -> nw.Series[Any]:
     """The named column, or an error that names the role it was wanted for."""
     if name not in frame.columns:
@@ -81,34 +70,6 @@ def numbers(frame: nw.DataFrame[Any], name: str, role: str) -> NDArray[np.float6
     values = series.cast(nw.Float64).to_numpy().astype(np.float64)
     check_finite(values, f"{role} column {name!r}")
     return values
-
-
-def single(values: NDArray[np.float64], name: str) -> NDArray[np.float32]:
-    """A feature in single precision; what that cannot hold is refused."""
-    beyond = np.abs(values) > LARGEST_SINGLE
-    if beyond.any():
-        raise InputError(
-            f"feature column {name!r} has {int(beyond.sum()):,} of {len(values):,} cells beyond "
-            f"{LARGEST_SINGLE:.3g}, the first in row {int(np.argmax(beyond)):,} (counted from 0): too large for "
-            "single precision; count in a larger unit or take the logarithm"
-        )
-    return values.astype(np.float32)
-
-
-def check_finite(values: NDArray[np.floating[Any]], what: str) -> None:
-    """Refuse missing and infinite cells, with their count and the first row (counted from 0)."""
-    bad = ~np.isfinite(values)
-    if bad.any():
-        missing = int(np.isnan(values).sum())
-        infinite = int(bad.sum()) - missing
-        counts = " and ".join(
-            f"{count:,} {word}" for count, word in ((missing, "missing (NaN)"), (infinite, "infinite")) if count
-        )
-        row = int(np.argwhere(bad)[0][0])
-        raise InputError(
-            f"{what} has {counts} of {values.size:,} cells, the first in row {row:,} (counted from 0); "
-            "finite numbers are expected: fill these cells or drop these rows"
-        )
 
 
 def labels(frame: nw.DataFrame[Any], name: str, role: str) -> NDArray[np.object_]:

@@ -9,8 +9,9 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from uplift.cells import check_finite
 from uplift.errors import InputError, nearest
-from uplift.frames import arm_name, check_finite, numbers
+from uplift.frames import arm_name, numbers
 from uplift.shares import by_cluster, chance_of_counts, counted_together, tails
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from uplift.errors import InputError
-from uplift.frames import check_finite, check_unique
+from uplift.cells import check_finite
+from uplift.errors import InputError, check_unique
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from uplift.errors import InputError
+from uplift.cells import check_finite
+from uplift.errors import InputError, check_unique
 from uplift.files import read_table
-from uplift.frames import check_finite, check_unique, numbers, open_frame, user_ids
+from uplift.frames import numbers, open_frame, user_ids
 
 Table = NDArray[np.floating[Any]]
 

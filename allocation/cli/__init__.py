@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from io import TextIOWrapper
 from typing import Annotated
@@ -46,6 +48,7 @@ def main() -> None:
     for output in (sys.stdout, sys.stderr):
         if isinstance(output, TextIOWrapper):
             output.reconfigure(errors="replace")  # a terminal without some letters still shows the rest
+    atexit.register(gc.freeze)  # else Python ends by looking for cycles in all that libraries hold: half a second
     app()
 
 

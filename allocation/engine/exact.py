@@ -29,7 +29,8 @@ from allocation.engine.rows import uses_of
 
 Span = tuple[int, int]
 
-EFFORT = 2.0  # CP-SAT's deterministic seconds for each core but the last
+EFFORT = 2.0  # CP-SAT's deterministic seconds for each core but the last, at most, and
+SHARE = 1 / 3  # of those that are left
 ROW_BITS = 40  # of the largest amount in a row of the programme
 ROOM = 1 << 60  # CP-SAT adds up a row in 64 bits
 
@@ -52,8 +53,8 @@ def solve_exact(
     seconds : wall-clock limit; None to go on until the proof, however long it takes. Without it (and with it, unless
         the time runs out) the same problem and start give the same decision wherever the same OR-Tools runs: one
         thread, a fixed seed, effort in deterministic time.
-    effort : deterministic seconds for the last core, about as long as seconds; None for no end. It ends the search at
-        the same decision on any machine.
+    effort : deterministic seconds in all, each about as long as one or two of the clock; None for no end. It ends the
+        search at the same decision on any machine.
     start : (n,) a decision to begin from; ignored where it breaks eligibility, the budget or a limit.
 
     Returns an Allocation whose bound is proved. Unless time ran out it is the value, but for values' rounding: up to
@@ -112,7 +113,7 @@ class _Search:
     """Cores, smallest first; the best decision and the bound so far, which only ever improve."""
 
     def __init__(self, programme: Programme, end: float, effort: float) -> None:
-        self.programme, self.end, self.effort = programme, end, effort
+        self.programme, self.end, self.effort = programme, end, effort  # what is left of it
         self.dual = programme.dual(_prices(programme, "glop"))
         self.objective = objective_grid(programme)
         self.rows = [grid_of(row.amounts, exponent_of(row.amounts) - ROW_BITS) for row in programme.rows]
@@ -148,13 +149,13 @@ class _Search:
             keep = loss <= (reach if last else delta)
             if self.cells is not None:
                 keep[self.cells] = True
-            closed, upper = self.core(keep, self.effort if last else min(EFFORT, self.effort))
+            closed, upper = self.core(keep, self.effort if last else min(EFFORT, SHARE * self.effort))
             if upper is not None:
                 if not last and not keep.all():  # whoever takes a cell outside the core loses at least this much
                     upper = max(upper, Fraction(self.dual.bound) - Fraction(float(loss[~keep].min())))
                 self.bound = min(self.bound, max(upper, self.best) if self.cells is not None else upper)
             self.ruled_out = last and closed and self.cells is None
-            if last or time.monotonic() >= self.end:
+            if last or self.effort <= 0 or time.monotonic() >= self.end:
                 return
             extra, unclosed = 2 * extra, unclosed + (not closed)
 
@@ -167,9 +168,10 @@ class _Search:
             solver = cp_model.CpSolver()
             given = solver.parameters
             given.num_workers, given.random_seed, given.linearization_level = 1, 0, 2
-            given.max_deterministic_time = effort
+            given.max_deterministic_time = max(min(effort, self.effort), 0.0)
             given.max_time_in_seconds = max(self.end - time.monotonic(), 0.0)
             status = solver.solve(core.model)
+            self.effort -= solver.deterministic_time
             if status == cp_model.INFEASIBLE:
                 return True, self.objective.base  # less than any decision is worth
             if status == cp_model.UNKNOWN:

@@ -14,8 +14,7 @@ from allocation.engine.problem import Allocation, Problem, ProblemError, check_b
 from allocation.engine.solve import solve
 from allocation.evaluation.checks import check_arms, check_decision, check_unseen
 from uplift.campaign import Campaign
-from uplift.errors import InputError, nearest
-from uplift.frames import check_unique
+from uplift.errors import InputError, check_unique, nearest
 from uplift.response import Response
 from uplift.seen import alike
 

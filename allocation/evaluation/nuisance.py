@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from uplift.campaign import Campaign
 from uplift.causal.assignment import covariates, default_outcome_model
 from uplift.causal.crossfit import assign_folds, check_outcome_model, cross_fit_outcome, seeded_clone
+from uplift.cells import check_finite
 from uplift.errors import InputError
-from uplift.frames import check_finite
 from uplift.groups import label_codes
 
 Array = NDArray[np.float64]

@@ -12,8 +12,7 @@ from allocation.policies.base import Policy
 from allocation.policies.baselines import BestMix, BestSingleArm, Nobody, OutcomeTargeting, RandomArm
 from allocation.policies.two_stage import TwoStage
 from uplift.campaign import Campaign
-from uplift.errors import InputError, nearest
-from uplift.frames import check_unique
+from uplift.errors import InputError, check_unique, nearest
 from uplift.learners.base import ResponseLearner
 
 # What is typed, and how it is called in every table and picture.

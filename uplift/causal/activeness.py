@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from uplift.campaign import Campaign
 from uplift.causal.adjustment import Adjustment, adjust
 from uplift.causal.estimate import Estimate, check_campaign, raw_effect
+from uplift.cells import check_finite
 from uplift.errors import InputError, check_fraction
-from uplift.frames import check_finite
 from uplift.words import counted
 
 if TYPE_CHECKING:

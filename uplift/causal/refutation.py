@@ -13,8 +13,8 @@ from scipy.stats import norm
 from uplift.campaign import Campaign
 from uplift.causal.estimate import Estimate, estimates_frame
 from uplift.causal.refuted import Estimator, check_no_covariate, estimator_of
+from uplift.cells import check_finite
 from uplift.errors import InputError
-from uplift.frames import check_finite
 from uplift.seeds import stream
 from uplift.words import counted, wrapped
 

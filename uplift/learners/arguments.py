@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from uplift.errors import InputError, nearest
-from uplift.frames import check_finite, check_unique
+from uplift.cells import check_finite
+from uplift.errors import InputError, check_unique, nearest
 from uplift.propensity import check_propensity
 
 Array = NDArray[np.float64]

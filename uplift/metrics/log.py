@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from uplift.cells import check_finite
 from uplift.errors import InputError, nearest
-from uplift.frames import check_finite
 from uplift.metrics.curve import Array
 from uplift.propensity import check_propensity
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from uplift.errors import InputError
-from uplift.frames import check_unique, column, open_frame
+from uplift.errors import InputError, check_unique
+from uplift.frames import column, open_frame
 
 
 def open_log(frame: object, roles: Sequence[str | None]) -> nw.DataFrame[Any]:
