@@ -6,9 +6,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from allocation.jobs.summary import MANIFEST
 from uplift.errors import InputError
@@ -105,6 +106,15 @@ def writer_of(path: Path) -> str | None:
     return str(manifest.get("command", "demo"))
 
 
+def listed(manifest: Path) -> set[str]:
+    """The files of the run that the manifest describes, itself among them."""
+    names = {MANIFEST}
+    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+        parts: list[Any] = json.loads(manifest.read_text(encoding="utf-8"))["parts"]
+        names |= {part["file"] for part in parts if isinstance(part["file"], str)}
+    return names
+
+
 def _discard(staging: Path | None, parents: Sequence[Path]) -> None:
     if staging is not None:
         shutil.rmtree(staging, ignore_errors=True)
@@ -113,9 +123,22 @@ def _discard(staging: Path | None, parents: Sequence[Path]) -> None:
             parent.rmdir()
 
 
-def reason(error: OSError) -> str:
-    """What the system says, on one line."""
-    return error.strerror or str(error).splitlines()[0]
+def reason(error: Exception) -> str:
+    """What the system, or a library, says, on one line; the name of the error where it says nothing."""
+    said = (isinstance(error, OSError) and error.strerror) or str(error).strip()
+    return said.splitlines()[0][:200] if said else type(error).__name__
+
+
+@contextmanager
+def refused_as(message: Callable[[str], str], *others: type[Exception]) -> Iterator[None]:
+    """Turn an error of the file system, of a path that is none, and of `others` into the message for its reason."""
+    caught: tuple[type[Exception], ...] = (OSError, ValueError, RuntimeError, *others)
+    try:
+        yield
+    except InputError:
+        raise
+    except caught as error:
+        raise InputError(message(reason(error))) from None
 
 
 def flush(path: Path) -> None:

@@ -95,10 +95,7 @@ def read_previous(folder: Path, id_type: pa.DataType) -> Previous | None:
                 for table in batches(file, part, ["user_id", "arm"]):
                     if table.schema.field("user_id").type != id_type:
                         return None
-                    ids = table.column("user_id").combine_chunks()
-                    if ids.null_count:
-                        raise InputError(f"{part.file} has empty cells in user_id")
-                    keys.append(keys_of(ids))
+                    keys.append(keys_of(table.column("user_id").combine_chunks()))
                     arms.append(arm_codes(table.column("arm"), published.arms).astype(_code(published.arms)))
     except InputError as error:
         raise InputError(

@@ -17,7 +17,7 @@ from allocation.jobs.batch.part_file import mend
 from allocation.jobs.batch.part_reading import batches, opened_part
 from allocation.jobs.batch.parts import arm_users
 from allocation.jobs.batch.published import Published, read_published, state
-from allocation.jobs.folder import reason
+from allocation.jobs.folder import reason, refused_as
 from allocation.jobs.plan_values import shown
 from uplift.errors import InputError, nearest
 from uplift.files import expanded
@@ -56,12 +56,12 @@ def export_decisions(
     Raises InputError for a folder that is no run of `earmark decide` or holds a part that is not the manifest's, an
     unknown arm, a file that is there (unless `force`), and when the file system refuses: the file is then as before.
     """
+    before = state(folder)
     place, published = read_published(folder)
     target = _checked(file, place, force)
     for arm in arms:
         if arm not in published.arms:
             raise InputError(f"{place} decides for no arm {shown(arm)}.{nearest(arm, published.arms)}")
-    before = state(place)
     hidden = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
     try:
         done = _write(hidden, place, published, arms, progress or (lambda what, done, of: None))
@@ -125,8 +125,6 @@ def _check(table: pa.Table, arms: Sequence[str], name: str) -> None:
         arm_users(table.column("arm"), arms)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
-    if table.column("user_id").null_count:
-        raise InputError(f"{name} has empty cells in user_id")
 
 
 def _harmless(table: pa.Table) -> tuple[pa.Table, int]:
@@ -144,7 +142,7 @@ def _harmless(table: pa.Table) -> tuple[pa.Table, int]:
 
 def _checked(file: str | Path, place: Path, force: bool) -> Path:
     """The file that is meant; refused, before any work, where it cannot or must not be written."""
-    try:
+    with refused_as(lambda why: f"{shown(str(file))} cannot be a CSV file: {why}; choose another"):
         target = expanded(file).resolve()
         if target.suffix.lower() != ".csv":
             raise InputError(f"{shown(str(file))} is no name of a CSV file; one such as decisions.csv is expected")
@@ -158,11 +156,6 @@ def _checked(file: str | Path, place: Path, force: bool) -> Path:
             raise InputError(f"{target} is no regular file; choose another")
         if target.exists() and not force:
             raise InputError(f"{target} is there, and would be lost; choose another file, or replace it with --force")
-    except (OSError, ValueError, RuntimeError) as error:
-        if isinstance(error, InputError):
-            raise
-        why = reason(error) if isinstance(error, OSError) else str(error)
-        raise InputError(f"{shown(str(file))} cannot be a CSV file: {why}; choose another") from None
     return target
 
 

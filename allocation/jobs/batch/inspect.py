@@ -23,7 +23,6 @@ from allocation.jobs.plan_values import shown
 from allocation.jobs.summary import MANIFEST
 from allocation.jobs.tables.blocks import FiledSource
 from allocation.jobs.tables.duplicates import check_unique_ids
-from allocation.jobs.tables.schema import plain
 from uplift.errors import InputError
 from uplift.words import counted
 
@@ -75,8 +74,8 @@ def inspect_decisions(
     a new run takes the folder's place meanwhile. What is wrong with the decisions is in `problems`.
     """
     progress = progress or (lambda text: None)
+    before, findings = state(folder), _Findings()
     place, published = read_published(folder)
-    before, findings = state(place), _Findings()
     progress(f"reading {counted(len(published.parts), 'part')} of {place}")
     tally = _read_parts(place, published, findings)
     recomputed = None
@@ -232,10 +231,7 @@ class DecidedIds:
         for part in self.published.parts:
             with opened_part(self.folder, part, self.published.run) as file:
                 for table in batches(file, part, ["user_id"]):
-                    column = table.column("user_id").combine_chunks()
-                    if column.null_count:
-                        raise InputError(f"{part.file} has empty cells in user_id")
-                    yield column.cast(plain(column.type))
+                    yield table.column("user_id").combine_chunks()
 
     def place(self, position: int) -> str:
         """Which row of which part a position is."""

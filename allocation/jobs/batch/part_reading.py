@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,10 +14,9 @@ import pyarrow.parquet as pq
 from allocation.jobs.batch.part_file import RUN
 from allocation.jobs.batch.parts import COLUMNS
 from allocation.jobs.batch.published import PartEntry, open_plain
-from allocation.jobs.folder import reason
+from allocation.jobs.folder import refused_as
 from uplift.errors import InputError
 
-CHUNK = 1 << 20
 BATCH = 1 << 17  # rows that are looked at together
 
 
@@ -32,25 +31,29 @@ def opened_part(place: Path, part: PartEntry, run_id: str) -> Iterator[pq.Parque
             descriptor = open_plain(place / part.file)
         except FileNotFoundError:
             raise InputError(f"{part.file} is missing") from None
-        with open(descriptor, "rb", buffering=0) as content:
+    with open(descriptor, "rb", buffering=0) as content:
+        with _told(part.file):
             size = os.fstat(descriptor).st_size
             if size != part.bytes:
                 raise InputError(f"{part.file} has {size:,} bytes, the manifest says {part.bytes:,}")
-            digest = hashlib.sha256()
-            while chunk := content.read(CHUNK):
-                digest.update(chunk)
-            if digest.hexdigest() != part.sha256:
+            if hashlib.file_digest(content, "sha256").hexdigest() != part.sha256:
                 raise InputError(f"{part.file} has another checksum than the manifest says")
             content.seek(0)
             file = pq.ParquetFile(content, page_checksum_verification=True, read_dictionary=["arm"])
             _check(file, part, run_id)
-            yield file
+        yield file
 
 
 def batches(file: pq.ParquetFile, part: PartEntry, columns: Sequence[str] = COLUMNS) -> Iterator[pa.Table]:
-    """The rows of a part in order, as tables of some columns; raises InputError for pages that cannot be read."""
+    """The rows of a part in order, as tables of some columns, `user_id` among them.
+
+    Raises InputError for pages that cannot be read, and for a user without an id.
+    """
     with _told(part.file):
         for batch in file.iter_batches(BATCH, columns=list(columns), use_threads=False):
+            batch.validate(full=True)
+            if batch.column("user_id").null_count:
+                raise InputError(f"{part.file} has empty cells in user_id")
             yield pa.Table.from_batches([batch])
 
 
@@ -65,8 +68,8 @@ def _check(file: pq.ParquetFile, part: PartEntry, run_id: str) -> None:
             f"{part.file} has the columns {', '.join(schema.names)[:200]}; {', '.join(COLUMNS)} are expected"
         )
     kind = schema.field("user_id").type
-    if not (pa.types.is_integer(kind) or pa.types.is_string(kind)):
-        raise InputError(f"{part.file} has user_id of type {kind}; whole numbers or text are expected")
+    if kind not in (pa.int64(), pa.uint64(), pa.string()):
+        raise InputError(f"{part.file} has user_id of type {kind}; int64, uint64 or text is expected")
     arm = schema.field("arm").type
     if not (pa.types.is_dictionary(arm) and pa.types.is_string(arm.value_type)):
         raise InputError(f"{part.file} has arm of type {arm}; text is expected")
@@ -75,12 +78,5 @@ def _check(file: pq.ParquetFile, part: PartEntry, run_id: str) -> None:
             raise InputError(f"{part.file} has {name} of type {schema.field(name).type}; double is expected")
 
 
-@contextmanager
-def _told(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError, pa.ArrowException) as error:
-        if isinstance(error, InputError):
-            raise
-        why = reason(error) if isinstance(error, OSError) else (str(error).strip() or "no reason").splitlines()[0]
-        raise InputError(f"{name} cannot be read: {why[:200]}") from None
+def _told(name: str) -> AbstractContextManager[None]:
+    return refused_as(lambda why: f"{name} cannot be read: {why}", pa.ArrowException)

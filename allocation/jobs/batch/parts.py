@@ -14,10 +14,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from allocation.engine.money import exact_sum
+from allocation.engine.tables import LARGEST
 from uplift.errors import InputError
 
 COLUMNS = ("user_id", "arm", "expected_value", "expected_cost", "margin")
 PARTS = 100_000  # so many at most, so that names sort as the parts do
+MOST = LARGEST * 2.0**53  # no sum of amounts is beyond, nor beyond what a float holds
 # The smallest float is 2^-1074 and the largest below 2^1024: no sum of floats needs more digits than this.
 FRACTION = re.compile(r"-?[0-9]{1,700}/[1-9][0-9]{0,400}")
 
@@ -127,16 +129,16 @@ def arm_codes(arm: pa.ChunkedArray, arms: Sequence[str]) -> NDArray[np.int32]:
 
 
 def column_sum(table: pa.Table, name: str) -> Fraction:
-    """The exact sum of a column of doubles; raises InputError for an empty cell and what is no finite number."""
+    """The exact sum of a column of doubles; raises InputError as `finite_column`."""
     return exact_sum(finite_column(table, name))
 
 
 def finite_column(table: pa.Table, name: str) -> NDArray[np.float64]:
-    """A column of doubles, (r,); raises InputError for an empty cell and what is no finite number."""
+    """A column of doubles, (r,); raises InputError for an empty cell and what is no amount within LARGEST."""
     column = table.column(name)
     amounts: NDArray[np.float64] = column.to_numpy()
-    if column.null_count or not np.isfinite(amounts).all():
-        raise InputError(f"column {name!r} has cells that are no finite numbers")
+    if column.null_count or not (np.abs(amounts) <= LARGEST).all():
+        raise InputError(f"column {name!r} has cells that are no finite numbers within {LARGEST:g}")
     return amounts
 
 
@@ -164,4 +166,7 @@ def fraction_of(text: Any) -> Fraction:
     if not isinstance(text, str) or not FRACTION.fullmatch(text):
         raise InputError(f"{str(text)[:80]!r} is no exact amount; numerator/denominator is expected")
     numerator, denominator = text.split("/")
-    return Fraction(int(numerator), int(denominator))
+    amount = Fraction(int(numerator), int(denominator))
+    if abs(amount) > MOST:
+        raise InputError(f"{text[:80]!r}... is no exact amount; one within {MOST:.0e} is expected")
+    return amount

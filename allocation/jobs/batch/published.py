@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from allocation.jobs.batch.part_file import part_name
 from allocation.jobs.batch.parts import FRACTION, PARTS
 from allocation.jobs.batch.target import COMMAND
-from allocation.jobs.folder import reason
+from allocation.jobs.folder import reason, refused_as
 from allocation.jobs.plan_values import shown
 from allocation.jobs.summary import MANIFEST
 from uplift.errors import InputError
@@ -135,7 +135,7 @@ def read_published(folder: str | Path) -> tuple[Path, Published]:
     try:
         tree = json.loads(content, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no manifest: {_line(error)}; run `earmark decide` again") from None
+        raise InputError(f"{path} is no manifest: {reason(error)}; run `earmark decide` again") from None
     if isinstance(tree, dict) and "earmark" in tree and tree.get("command", "demo") != COMMAND:
         raise InputError(
             f"{place} holds a run of `earmark {str(tree.get('command', 'demo'))[:40]}`; give a folder that `earmark "
@@ -154,10 +154,14 @@ def read_published(folder: str | Path) -> tuple[Path, Published]:
     return place, published
 
 
-def state(place: Path) -> str:
-    """What tells one run in a folder from another: the checksum of its manifest, empty where there is none."""
+def state(folder: str | Path) -> str:
+    """What tells one run in a folder from another: the checksum of its manifest, empty where there is none.
+
+    Ask before the manifest is read, or a run that takes its place in between is not noticed.
+    """
     try:
-        return hashlib.sha256((place / MANIFEST).read_bytes()).hexdigest()
+        with open(open_plain(expanded(folder) / MANIFEST), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError):
         return ""
 
@@ -173,7 +177,7 @@ def open_plain(path: Path) -> int:
 
 def _content(place: Path, path: Path) -> bytes:
     wanted = "give the folder that `earmark decide --out FOLDER` wrote"
-    try:
+    with refused_as(lambda why: f"{shown(str(path))} cannot be read: {why}; {wanted}"):
         if not place.exists():
             aside = place.with_name(f".{place.name}.old")
             if aside.is_dir():
@@ -186,11 +190,6 @@ def _content(place: Path, path: Path) -> bytes:
             raise InputError(f"{place} is no folder; {wanted}")
         with open(open_plain(path), "rb") as file:
             content = file.read(LARGEST + 1)
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        why = reason(error) if isinstance(error, OSError) else str(error)
-        raise InputError(f"{shown(str(path))} cannot be read: {why}; {wanted}") from None
     if len(content) > LARGEST:
         raise InputError(f"{path} has more than {LARGEST:,} bytes, and is no manifest; run `earmark decide` again")
     return content
@@ -210,7 +209,3 @@ def _told(error: Exception) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(shown(str(step))[1:-1] for step in first["loc"]) or "it"
     return f"{where}: {first['msg'][:200]}"
-
-
-def _line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

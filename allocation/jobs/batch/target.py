@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from allocation.jobs.folder import check_place, reason, writer_of
+from allocation.jobs.folder import check_place, listed, refused_as, writer_of
 from allocation.jobs.summary import MANIFEST
 from uplift.errors import InputError
 from uplift.files import expanded
@@ -24,7 +21,7 @@ def checked_target(out: str | Path) -> Path:
     Raises InputError for a link, a file, a mount point, the working folder, a folder that may not be written to or
     whose parent may not, a folder that holds anything but a run of `earmark decide`.
     """
-    try:
+    with refused_as(lambda why: f"{str(out)[:200]!r} cannot be a folder for decisions: {why}; choose another --out"):
         named = expanded(out)
         if named.is_symlink():
             raise InputError(
@@ -34,13 +31,6 @@ def checked_target(out: str | Path) -> Path:
         place = named.resolve()
         _check_place(place)
         _check_content(place)
-    except (OSError, ValueError, RuntimeError) as error:
-        if isinstance(error, InputError):
-            raise
-        why = reason(error) if isinstance(error, OSError) else str(error)
-        raise InputError(
-            f"{str(out)[:200]!r} cannot be a folder for decisions: {why}; choose another --out"
-        ) from None
     return place
 
 
@@ -72,21 +62,12 @@ def _check_content(place: Path) -> None:
         )
     if writer != COMMAND:
         raise InputError(f"{place} holds a run of `earmark {writer}`, which would be lost; choose another --out")
-    foreign = [name for name in there if name not in _listed(place / MANIFEST)]
+    foreign = [name for name in there if name not in listed(place / MANIFEST)]
     if foreign:
         raise InputError(
             f"{place} holds {_named(foreign)} beside the decisions, which would be lost; move it away or choose "
             "another --out"
         )
-
-
-def _listed(manifest: Path) -> set[str]:
-    """The files of the run that the manifest describes."""
-    names = {MANIFEST}
-    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-        parts: list[Any] = json.loads(manifest.read_text(encoding="utf-8"))["parts"]
-        names |= {part["file"] for part in parts if isinstance(part["file"], str)}
-    return names
 
 
 def _named(names: list[str]) -> str:

@@ -16,9 +16,14 @@ import pytest
 from rich.console import Console
 
 from allocation import Problem
+from allocation.jobs.batch import export as exporting
 from allocation.jobs.batch import inspect as inspecting
+from allocation.jobs.batch.against_responses import recompute
+from allocation.jobs.batch.changes import read_previous
+from allocation.jobs.batch.export import export_decisions
 from allocation.jobs.batch.inspect import inspect_decisions
 from allocation.jobs.batch.inspect_terminal import inspection_json, print_inspection, problem_text
+from allocation.jobs.batch.published import Published, read_published
 from tests.allocation.jobs.batch.decide_runs import decide, decisions, plan_of, response_table, write_responses
 from tests.allocation.jobs.batch.small_decisions import Made, N, change_manifest, change_part, exact, make
 from uplift.errors import InputError
@@ -93,12 +98,21 @@ def test_users_of_the_table_who_are_not_decided_for_are_left_out(made: Made):
     assert inspect_decisions(made.out, made.responses).problems == ()
 
 
+def spent(exact: str, used: str) -> dict[str, Any]:
+    """What the manifest says of users served before."""
+    limits = [{"users": 0, "used": used}] * 4
+    return {"users": 0, "cost": 0.0, "exact": exact, "limits": limits, "sha256": "0" * 64}
+
+
 MANIFEST_CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "rows": (lambda m: m.update(rows=N + 1), "users: the manifest says 701, the files say 700"),
     "arm users": (lambda m: m["arm_users"].update(mail=1), "users of 'mail': the manifest says 1, the files say"),
     "value": (lambda m: m["totals"].update(value=1.0), r"value, exactly: the manifest says 1, the"),
     "cost": (lambda m: m["totals"].update(cost=np.nextafter(m["totals"]["cost"], 9e9)), "cost, exactly"),
     "exact": (lambda m: m["exact"].update(value=m["exact"]["value"].replace("/", "1/")), "value, exactly"),
+    "exact, too much": (lambda m: m["exact"].update(cost="9" * 600 + "/1"), "cost, exactly"),
+    "spent": (lambda m: m.update(spent=spent("9" * 600 + "/1", "0/1")), "999'... is no exact amount; one within"),
+    "used before": (lambda m: m.update(spent=spent("0/1", "-" + "9" * 400 + "/7")), "999'... is no exact amount"),
     "exact text": (lambda m: m["exact"].update(cost="1e9"), "cost, exactly"),
     "budget": (lambda m: m.update(budget=m["totals"]["cost"] - 1), r"spend .* is above the budget"),
     "cap": (lambda m: m["limits"][0].update(max=3), "limit 'few coupons' is at most 3, the decisions use 2"),
@@ -126,12 +140,14 @@ PART_CHANGES: dict[str, tuple[Callable[[pa.Table], pa.Table], str]] = {
     "value": (changed("expected_value", first(1e3)), "value, exactly"),
     "the last bit": (changed("expected_cost", lambda c: np.nextafter(c, 9.0)), "cost, exactly"),
     "not finite": (changed("expected_value", first(np.nan)), "part-00001.parquet: .*no finite numbers"),
+    "too much": (changed("expected_value", lambda c: np.full(len(c), 1.7e308)), "finite numbers within 1e"),
     "an arm": (changed("arm", first("post")), "part-00001.parquet: column 'arm' holds 'post'"),
     "no arm": (changed("arm", first(None)), "part-00001.parquet: column 'arm' has empty cells"),
     "twice within": (changed("user_id", first(305)), r"user_id 305 stands more than once: .*row 0, and .*row 5 "),
     "twice across": (changed("user_id", first(7)), r"user_id 7 stands more than once: part-00000.parquet, row 7"),
     "nobody": (changed("user_id", lambda c: [None, *c[1:].tolist()], pa.int64()), "empty cells in user_id"),
     "ids as text": (changed("user_id", lambda c: c.astype(str).tolist()), "user_id is of several types"),
+    "narrow ids": (changed("user_id", lambda c: c, pa.int16()), "user_id of type int16; int64, uint64 or text"),
     "ids as floats": (changed("user_id", lambda c: c.astype(float)), "user_id of type double"),
     "margins as text": (changed("margin", lambda c: c.astype(str).tolist()), "has margin of type"),
     "a row less": (lambda t: t.slice(1), "users: the manifest says 700, the files say 699"),
@@ -146,6 +162,34 @@ def test_every_cell_is_held_against_the_manifest(made: Made, name: str):
     change_part(made.out, 1, change)
     with pytest.raises(InputError, match=message):
         raise InputError(problem_text(inspect_decisions(made.out)))
+    assert inspect_decisions(made.out, made.responses).problems
+
+
+@pytest.mark.parametrize("name", ["nobody", "narrow ids"])
+def test_ids_that_no_run_writes_are_one_message_wherever_parts_are_read(made: Made, name: str, tmp_path: Path):
+    change, message = PART_CHANGES[name]
+    change_part(made.out, 1, change)
+    published = read_published(made.out)[1]
+    with pytest.raises(InputError, match=message):
+        recompute(made.out, published, made.responses)
+    with pytest.raises(InputError, match=message):
+        export_decisions(made.out, tmp_path / "out.csv")
+    with pytest.raises(InputError, match=message):
+        read_previous(made.out, pa.int64())
+
+
+def test_text_that_is_none_is_told(tmp_path: Path):
+    made = make(tmp_path, ids=str)
+
+    def broken(table: pa.Table) -> pa.Table:
+        cells = pa.array([b"\xff", *table.column("user_id").cast(pa.binary()).to_pylist()[1:]])
+        offsets, data = cells.buffers()[1:]
+        text = pa.StringArray.from_buffers(len(cells), offsets, data)
+        return table.set_column(0, "user_id", text)
+
+    change_part(made.out, 1, broken)
+    with pytest.raises(InputError, match=r"part-00001.parquet cannot be read: .*UTF8"):
+        raise InputError(problem_text(inspect_decisions(made.out, made.responses)))
 
 
 RESPONSE_CHANGES: dict[str, tuple[Callable[[pa.Table], pa.Table], str]] = {
@@ -236,6 +280,22 @@ def test_a_run_that_is_replaced_while_it_is_read_is_no_wrong_run(made: Made, mon
     )
     with pytest.raises(InputError, match="another run took the place of"):
         inspect_decisions(made.out)
+
+
+@pytest.mark.parametrize("act", ["inspect", "export"])
+def test_a_run_that_comes_right_after_the_manifest_is_read_is_noticed(
+    made: Made, act: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    module = {"inspect": inspecting, "export": exporting}[act]
+
+    def read(folder: Path) -> tuple[Path, Published]:
+        found = read_published(folder)
+        change_manifest(made.out, lambda m: m.update(name="x"))
+        return found
+
+    monkeypatch.setattr(module, "read_published", read)
+    with pytest.raises(InputError, match="another run took the place of"):
+        inspect_decisions(made.out) if act == "inspect" else export_decisions(made.out, tmp_path / "out.csv")
 
 
 def test_the_table_fits_80_columns_and_the_json_says_the_same(made: Made):
