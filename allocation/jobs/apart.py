@@ -7,6 +7,7 @@ import glob
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from allocation.jobs.tables.files import local_path
 from uplift.errors import InputError
 from uplift.files import expanded
 
@@ -23,8 +24,8 @@ def check_apart(out: str | Path, inputs: Mapping[str, str | None]) -> None:
     for called, path in inputs.items():
         if path is None:
             continue
-        text = path.removeprefix("file://")
-        if "://" in text or "::" in text or not text.strip() or "\0" in text:
+        text = local_path(path)
+        if text is None or not text.strip() or "\0" in text:
             continue
         how = _clash(place, expanded(text))
         if how is not None:

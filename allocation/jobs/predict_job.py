@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from allocation.jobs import manifest as entries
-from allocation.jobs.folder import checked_folder, write_folder
+from allocation.jobs.folder import STAGED, checked_folder, listed, write_folder
 from allocation.jobs.paced import Paced
 from allocation.jobs.summary import MANIFEST
+from allocation.jobs.tables.blocks import Source
 from allocation.jobs.tables.predicted import open_predicted
 from allocation.jobs.tables.writing import PART_ROWS, part_name, table_of, write_table
 from uplift.errors import InputError
@@ -58,8 +59,8 @@ def run_predict(
     the same bytes in every part. They are staged first; until all are written, an error leaves an earlier
     prediction as it was. Ids are copied, not checked to be unique: `earmark decide` does that.
 
-    Raises InputError as `open_predicted` does, for a folder that may not be replaced, and when the file system
-    refuses.
+    Raises InputError as `open_predicted` does, for a folder that holds anything but an earlier prediction, and when
+    the file system refuses.
     """
     began = time.perf_counter()
     if plan.part_rows < 1:
@@ -70,17 +71,13 @@ def run_predict(
     part_name(parts - 1)  # the last one is refused first
     names = [part_name(k) for k in range(parts)]
     folder = checked_folder(out, [*names, MANIFEST], COMMAND)
-    left = sorted(path.name for path in folder.glob("part-*.parquet")) if folder.exists() else []
+    earlier = _earlier(folder)
     source.start_fingerprint()
 
     def fill(staging: Path) -> None:
         """Write every part, then the manifest."""
-        told = Paced(progress)
-        told(f"predicting {source.n:,} users")
-        for k, block in enumerate(source.stream(plan.part_rows)):
-            write_table(table_of(block, source.arms), staging / names[k])
-            told.step("users predicted", block.first + len(block), source.n)
-        told("writing the manifest")
+        write_parts(source, plan.part_rows, staging, progress)
+        progress("writing the manifest")
         described = [entries.part(staging, name) for name in names]
         about = {
             "earmark": version("earmark"),
@@ -93,8 +90,28 @@ def run_predict(
         }
         (staging / MANIFEST).write_text(entries.text(about), encoding="utf-8")
 
-    write_folder(folder, [*dict.fromkeys([*names, *left]), MANIFEST], fill)
+    write_folder(folder, [*dict.fromkeys([*names, *earlier]), MANIFEST], fill)
     return PredictResult(folder, source.n, source.arms, parts, time.perf_counter() - began)
+
+
+def write_parts(source: Source, part_rows: int, folder: Path, progress: Callable[[str], None]) -> None:
+    """Write the users of a source as a response table, in parts of so many; raises OSError."""
+    told = Paced(progress)
+    told(f"predicting {source.n:,} users")
+    for k, block in enumerate(source.stream(part_rows)):
+        write_table(table_of(block, source.arms), folder / part_name(k))
+        told.step("users predicted", block.first + len(block), source.n)
+
+
+def _earlier(folder: Path) -> list[str]:
+    """The files of an earlier prediction; InputError for any other, which would be lost or read as users."""
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    known = listed(folder / MANIFEST)
+    # A staging folder is what a run that was killed has left behind.
+    other = [name for name in there if name not in known and not name.startswith(STAGED)]
+    if other:
+        raise InputError(f"{folder} holds {other[0]!r}, which is no part of a prediction; choose another --out")
+    return [name for name in there if name in known - {MANIFEST}]
 
 
 def _plain(plan: PredictPlan) -> dict[str, Any]:

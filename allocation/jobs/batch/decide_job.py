@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from allocation.engine.loops import load_loops_meanwhile
 from allocation.engine.stream.budget import solve_budget_in_chunks
 from allocation.engine.stream.limits import solve_limits_in_chunks
 from allocation.engine.stream.solved import Solved
@@ -35,7 +36,6 @@ from allocation.jobs.plan import Plan
 from allocation.jobs.tables.blocks import FiledSource
 from allocation.jobs.tables.duplicates import check_unique_ids
 from allocation.jobs.tables.served import Served, read_served
-from uplift.errors import InputError
 from uplift.files import expanded
 
 LOOKED_AT, VALUES = 100_000, 5  # users whose attributes are looked at for a message, and values in it
@@ -61,7 +61,8 @@ def run_decide(task: DecideTask, watch: Watch | None = None) -> DecideResult:
 
     The users are read a few times, block by block: for a sample, to settle the price (with limits: a pass for
     each step of the prices), for what is left, and to write. Memory holds a few blocks and the users near the price.
-    A run that was killed goes on after its last whole part; the same plan, inputs and version give the same bytes.
+    The same plan, inputs and version give the same bytes: after a run that was killed all is decided again, and the
+    parts that it left whole are kept.
 
     Raises InputError and ProblemError for a plan that cannot be run; the decisions that were there before are then
     untouched.
@@ -69,9 +70,10 @@ def run_decide(task: DecideTask, watch: Watch | None = None) -> DecideResult:
     watch, began = watch or Watch(), time.perf_counter()
     # The lock comes first: a second run stops at once, not after it has read and hashed the inputs.
     if not task.dry_run:
-        check_apart(task.out, task.plan.places)
+        check_apart(task.out, {**task.plan.places, "users served already": task.spent})
     with nullcontext() if task.dry_run else locked_target(task.out) as place:
         check_names(task.plan, task.trusted)
+        load_loops_meanwhile()
         inputs = open_inputs(task.plan, task.trusted, watch.step)
         job = _Job(task, inputs, _served(task, inputs.users, watch), watch)
         watch.run(job.run_id)
@@ -127,11 +129,7 @@ class _Job:
         with self._solved(source) as (terms, solved, passes):
             work = WritePart(Decide(solved.rule, source.arms), str(staging.folder), self.run_id)
             records = passes.blocks(work, "writing decisions")
-            try:
-                return solved, self._manifest(terms, solved, records)
-            except InputError:
-                staging.discard()  # parts that are not what was solved are of no use to the next run
-                raise
+            return solved, self._manifest(terms, solved, records)
 
     def dry(self, source: FiledSource) -> tuple[Solved, dict[str, Any], Changes | None]:
         """Everything but writing, and the changes against the decisions that are there."""

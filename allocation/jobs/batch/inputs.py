@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from allocation.jobs.batch.part_file import check_parts
+from allocation.jobs.batch.part_file import check_parts, refused
 from allocation.jobs.plan import Plan
 from allocation.jobs.tables.blocks import FiledSource
 from allocation.jobs.tables.open import open_responses
@@ -26,7 +26,6 @@ class Inputs:
     """
 
     plan: Plan
-    trusted: tuple[str, ...]
     users: FiledSource
     fingerprint: dict[str, Any]
 
@@ -40,20 +39,17 @@ class Inputs:
         if self.plan.responses is not None:
             yield self.users
             return
-        from allocation.jobs.predict_job import PredictPlan, run_predict  # models are slow to load
+        from allocation.jobs.predict_job import write_parts  # models are slow to load
 
         plan, prefix = self.plan, f".{beside.name if beside else 'earmark'}.predicted-"
         for left in () if beside is None else _left_of(beside.parent, prefix):
             shutil.rmtree(left, ignore_errors=True)  # of a run that was killed: this one holds the lock
         with tempfile.TemporaryDirectory(prefix=prefix, dir=None if beside is None else beside.parent) as folder:
-            made = Path(folder) / "responses"
-            model, features = str(plan.model), str(plan.features)
-            run_predict(
-                PredictPlan(model, features, plan.resources, plan.attributes, self.trusted, plan.part_rows),
-                made,
-                step,
-            )
-            yield open_responses(made, plan.resources, plan.attributes)
+            try:
+                write_parts(self.users, plan.part_rows, Path(folder), step)
+            except OSError as error:
+                raise refused(f"what {plan.model} predicts cannot be written into {folder}", error) from None
+            yield open_responses(folder, plan.resources, plan.attributes)
 
 
 def open_inputs(plan: Plan, trusted: tuple[str, ...], step: Callable[[str], None]) -> Inputs:
@@ -73,7 +69,7 @@ def open_inputs(plan: Plan, trusted: tuple[str, ...], step: Callable[[str], None
     else:
         raise InputError("the plan names neither responses nor a model and features; name one of them")
     check_parts(users.n, plan.part_rows)
-    return Inputs(plan, trusted, users, users.fingerprint())
+    return Inputs(plan, users, users.fingerprint())
 
 
 def _left_of(folder: Path, prefix: str) -> list[Path]:

@@ -64,10 +64,6 @@ class Staging:
             time.sleep(GRACE)
             _remove_run(old, self.progress)
 
-    def discard(self) -> None:
-        """Remove what was staged, so that the next run begins anew."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def _settled(self) -> bool:
         """Whether the switch is on the disk; where that cannot be said, the old folder stays until the next run."""
         try:

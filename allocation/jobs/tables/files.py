@@ -51,9 +51,14 @@ def find_files(path: str | Path) -> tuple[TableFile, ...]:
     text = os.fspath(path)
     if not text.strip() or "\0" in text:
         raise InputError(f"{text[:80]!r} is no path; give the path of a Parquet file or of a folder of them")
-    if "://" in text or "::" in text:
-        return _remote_files(text)
-    return _local_files(text)
+    local = local_path(text)
+    return _remote_files(text) if local is None else _local_files(local)
+
+
+def local_path(text: str) -> str | None:
+    """The path of this machine that is meant, by `file://` or `local://` too; None for one that is elsewhere."""
+    bare = re.sub("^(?:file|local)://", "", text)
+    return None if "://" in bare or "::" in bare else bare
 
 
 def _local_files(text: str) -> tuple[TableFile, ...]:

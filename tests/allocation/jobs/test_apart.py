@@ -28,6 +28,7 @@ from uplift.errors import InputError
         ("r/out", "r/**/*.parquet", "would be found by the"),
         ("r/deep/out", "r/*/*/*.parquet", "would be found by the"),
         ("r", "file://{}/r", "is the"),
+        ("r", "local://{}/r", "is the"),
     ],
 )
 def test_what_meets_an_input_is_refused_with_both_names(

@@ -210,6 +210,18 @@ def test_more_used_than_there_is_is_one_message(
     assert content(out) == before
 
 
+def test_users_served_that_lie_where_the_decisions_go_are_refused(
+    problem: Problem, heavy: np.ndarray, tmp_path: Path
+):
+    folder, spent = write_responses(tmp_path / "r", table_of(problem, heavy)), tmp_path / "out" / "spent"
+    spent.mkdir(parents=True)
+    pq.write_table(pa.table({"user_id": [10], "arm": ["none"], "cost": [0.0]}), spent / "s.parquet")
+    for out, how in ((spent / "more", "lies under"), (tmp_path / "out", "holds"), (spent, "is")):
+        with pytest.raises(InputError, match=f"which {how} the users served already, {spent}; .* must lie apart"):
+            decide(plan_of(folder, 300.0, 150), out, spent=str(spent))
+    assert [p.name for p in spent.iterdir()] == ["s.parquet"]
+
+
 def test_shares_are_of_everybody_whether_they_are_still_in_the_table_or_not(
     problem: Problem, heavy: np.ndarray, tmp_path: Path
 ):

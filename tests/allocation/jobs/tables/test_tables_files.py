@@ -84,6 +84,23 @@ def test_urls_find_what_paths_find(folder):
         memory.rm("/files-test", recursive=True)
 
 
+@pytest.mark.parametrize("scheme", ["file", "local"])
+def test_files_of_this_machine_are_watched_alike_by_path_and_by_url(folder, scheme, monkeypatch):
+    """A file that is replaced by another of the same size and time is noticed."""
+    url = f"{scheme}://{folder}"
+    assert find_files(url) == find_files(folder)
+    monkeypatch.chdir(folder)
+    assert find_files(f"{scheme}://sub/*.*")[0].path == str(folder / "sub" / "c.PARQUET")
+    source, part = open_responses(url), folder / "b.parquet"
+    assert "sha256" in source.fingerprint()["files"][0]
+    stamp, content = part.stat(), part.read_bytes()
+    part.unlink()
+    part.write_bytes(content)
+    os.utime(part, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    with pytest.raises(InputError, match=r"b.parquet has changed since the table was opened"):
+        source.block(0, 20)
+
+
 def test_a_file_in_an_archive_is_read_where_it_is(tmp_path):
     pq.write_table(responses(9), tmp_path / "x.parquet")
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:

@@ -170,6 +170,21 @@ def test_the_written_table_is_what_streams(policies, features, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json", "part-00000.parquet"]
 
 
+def test_a_folder_that_holds_anything_else_is_refused_and_left_as_it_was(policies, features, tmp_path):
+    """A part that no manifest lists is somebody's, whatever it is called; what a killed run left is not."""
+    plan = PredictPlan(str(policies["rule"][1]), str(features), part_rows=300)
+    run_predict(plan, tmp_path / "out")
+    for stray in ("part-00007.parquet", "part-mine.parquet", "more.parquet", "notes.txt"):
+        (tmp_path / "out" / stray).write_bytes(b"mine")
+        before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+        with pytest.raises(InputError, match=f"holds '{stray}', which is no part of a prediction; choose another"):
+            run_predict(plan, tmp_path / "out")
+        assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+        (tmp_path / "out" / stray).unlink()
+    (tmp_path / "out" / ".earmark-killed").mkdir()
+    run_predict(plan, tmp_path / "out")
+
+
 def test_a_prediction_that_fails_leaves_the_one_before(policies, features, tmp_path):
     plan = PredictPlan(str(policies["line"][1]), str(tmp_path / "f"), part_rows=300)
     (tmp_path / "f").mkdir()
