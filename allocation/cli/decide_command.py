@@ -71,7 +71,8 @@ def decide(
     """Decide for every user of a plan's table, within its budget and limits, in bounded memory.
 
     The decisions appear in one step, or not at all: a run that is killed or fails leaves the earlier ones as they
-    were, and the same command goes on where it stopped. The same plan, table and version give the same bytes.
+    were, and the same command, run again, decides anew and keeps the parts that are whole. The same plan, table and
+    version give the same bytes.
 
     A plan, with paths relative to its own folder:
 

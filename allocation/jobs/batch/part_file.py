@@ -99,7 +99,7 @@ def refused(what: str, error: OSError) -> InputError:
     """The message for a file system that refuses: what, why, what is kept, what to do."""
     return InputError(
         f"{what}: {reason(error)}; the decisions that were published before are untouched. "
-        f"{mend(error)} and run again: it goes on after the last whole part"
+        f"{mend(error)} and run again: it keeps the parts that are whole"
     )
 
 

@@ -44,7 +44,8 @@ def terms_for(
     """The budget and the limits that are left for the users of `passes`.
 
     Shares of users are of all users whom a limit is about, served or not; what the served used is taken off caps and
-    floors, their money off the budget. A pass counts users only where a share asks for it.
+    floors, their money off the budget. A pass counts users where a limit is about some of them, so that one that is
+    about nobody is told, and where users are served and a limit is a share.
 
     Raises ProblemError and InputError for limits that nobody can keep: unknown arms, more spent than the budget
     allows, a cap that is used up beyond its amount, and nobody whom a limit is about.

@@ -49,11 +49,11 @@ def test_the_file_holds_the_decisions_in_their_order(made: Made, tmp_path: Path)
     assert header == ["user_id", "arm", "expected_value", "expected_cost", "margin"]
     assert done.rows == len(rows) == N
     for row, expected in zip(rows, made.frame.itertuples(), strict=True):
-        assert row[0].removeprefix("'") == expected.user_id.removeprefix("'")
-        assert row[1].removeprefix("'") == expected.arm
+        assert row[0] == "'" * expected.user_id.startswith(tuple(EVIL)) + expected.user_id
+        assert row[1] == "'" * (expected.arm == "=coupon") + expected.arm
         assert list(map(float, row[2:])) == [expected.expected_value, expected.expected_cost, expected.margin]
-    harmless = sum(row[0][:1] == "'" for row in rows) + sum(row[1] == "'=coupon" for row in rows)
-    assert done.escaped <= harmless
+    evil = made.frame["user_id"].str.startswith(tuple(EVIL)).sum()
+    assert done.escaped == evil + (made.frame["arm"] == "=coupon").sum()
 
 
 def test_no_cell_of_text_begins_like_a_formula_and_others_are_as_they_are():

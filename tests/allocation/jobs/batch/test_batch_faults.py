@@ -1,4 +1,4 @@
-"""Disks that are full, read-only or broken: one message, the decisions before untouched, a rerun goes on."""
+"""Disks that are full, read-only or broken: one message, the decisions before untouched, whole parts are kept."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from allocation.jobs.batch import part_file
@@ -39,7 +40,7 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     subprocess.run(["umount", "-l", disk], check=True)
 
 
-def test_a_full_disk_is_told_and_once_there_is_space_a_rerun_goes_on(small_disk: Path, tmp_path: Path):
+def test_a_full_disk_is_told_and_once_there_is_space_a_rerun_keeps_whole_parts(small_disk: Path, tmp_path: Path):
     out = small_disk / "decisions"
     write_run(out, ONE)
     before = content(out)
@@ -48,7 +49,7 @@ def test_a_full_disk_is_told_and_once_there_is_space_a_rerun_goes_on(small_disk:
     filler.write_bytes(bytes(128 * 1024 - used - 2 * PIECE))
     message = (
         r"part-0000\d.parquet cannot be written into .*: No space left on device; the decisions that were published "
-        "before are untouched. Free some space and run again: it goes on after the last whole part"
+        "before are untouched. Free some space and run again: it keeps the parts that are whole"
     )
     with pytest.raises(InputError, match=message):
         write_run(out, TWO, parts=4)
@@ -187,6 +188,8 @@ def test_the_clock_decides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_every_part_says_its_arms_even_one_without_users(tmp_path: Path):
-    part = write_part(tmp_path, 0, ONE, table(ONE, 0, rows=1))
-    assert (part.rows, len(part.users), sum(part.users)) == (1, len(ARMS), 1)
-    assert write_part(tmp_path, 1, ONE, table(ONE, 0)).rows == ROWS
+    for k, rows in enumerate((0, 1, ROWS)):
+        part = write_part(tmp_path, k, ONE, table(ONE, 0, rows))
+        assert (part.rows, len(part.users), sum(part.users)) == (rows, len(ARMS), rows)
+        written = pq.read_table(tmp_path / part.file)["arm"].to_pylist()
+        assert part.users == tuple(written.count(arm) for arm in ARMS)

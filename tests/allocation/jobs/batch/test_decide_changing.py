@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,6 @@ from allocation.jobs.plan import parse_plan
 from tests.allocation.jobs.batch.decide_runs import (
     content,
     decide,
-    manifest,
     plan_of,
     response_table,
     write_responses,
@@ -94,16 +94,20 @@ HOWS = (
 @pytest.mark.parametrize("limits", ["", LIMIT], ids=["budget", "limits"])
 @pytest.mark.parametrize("how", HOWS)
 def test_a_file_replaced_at_any_moment_never_gives_decisions_of_half_of_each(how: str, limits: str, tmp_path: Path):
-    """One message, and the old decisions; or the run as if nothing had happened; never what is neither."""
+    """One message, and the old decisions; or those of the table before the change or after it, never a mixture."""
     plan = plan_of(tmp_path / "r", 500.0, 1_600, limits)
     ended = refused = 0
-    for seed in (1, 2):
-        write(tmp_path / "r", seed)
-        decide(plan, tmp_path / f"undisturbed {seed}")
-    undisturbed = content(tmp_path / "undisturbed 1")
+    write(tmp_path / "r", 1)
+    decide(plan, tmp_path / "undisturbed")
+    allowed = [content(tmp_path / "undisturbed")]
+    replaced(tmp_path / "r", write(tmp_path / "other", 2), how)()
+    with suppress(InputError):  # a file that is cut short, or users who stand twice
+        decide(plan, tmp_path / "changed")
+        allowed.append(content(tmp_path / "changed"))
     decide(plan_of(write(tmp_path / "old", 3), 500.0, 1_600), tmp_path / "out")
     before = content(tmp_path / "out")
     write(tmp_path / "r", 1)
+    (tmp_path / "r" / "r002.parquet").unlink(missing_ok=True)
     words = run_with(plan, tmp_path / "probe", -1, lambda: None)
     for moment in range(words):
         write(tmp_path / "r", 1)
@@ -118,12 +122,9 @@ def test_a_file_replaced_at_any_moment_never_gives_decisions_of_half_of_each(how
                 raise
             continue
         ended += 1
-        found = content(tmp_path / "out")
-        told = {file["sha256"] for file in manifest(tmp_path / "out")["input"]["files"]}
-        if told == {file["sha256"] for file in manifest(tmp_path / "undisturbed 1")["input"]["files"]}:
-            assert found == undisturbed, moment
+        assert content(tmp_path / "out") in allowed, moment
         decide(plan_of(tmp_path / "old", 500.0, 1_600), tmp_path / "out")
-    assert refused + ended == words
+    assert ended
     assert refused > 2 or how == "a file more"
 
 

@@ -89,7 +89,7 @@ def small_disk(tmp_path: Path) -> Iterator[tuple[Path, int | None]]:
 
 
 def test_a_full_disk(small_disk: tuple[Path, int | None], tables: Path, plan: Path):
-    """The old decisions fit, the new ones do not fit beside them; with space the same command goes on."""
+    """The old decisions fit, the new ones do not fit beside them; with space the same command ends well."""
     disk, limit = small_disk
     decide(plan_of(tables / "1", 5_000.0, 10_000), disk / "out")
     before = content(disk / "out")
@@ -171,7 +171,7 @@ class Stop(Exception):
     "harm", ["nothing", "gone", "cut", "of another run", "a bit flipped", "a link", "decided otherwise"]
 )
 def test_parts_that_were_harmed_before_the_rerun(harm: str, plan: Path, tmp_path: Path):
-    """A run that stopped after its parts were written goes on; what is not whole is written again."""
+    """The parts that a stopped run left whole are kept; what is not whole is written again."""
     out = tmp_path / "out"
 
     def stop(text: str) -> None:
