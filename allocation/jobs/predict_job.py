@@ -27,15 +27,13 @@ class PredictPlan:
     """What is to be predicted.
 
     model : folder of a saved policy. features : path of the table of features. resources, attributes : what else of
-    it is kept in the response table. trusted : types of other packages that the policy may hold. part_rows : users
-    of a file.
+    it is kept in the response table. part_rows : users of a file.
     """
 
     model: str
     features: str
     resources: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
-    trusted: tuple[str, ...] = ()
     part_rows: int = PART_ROWS
 
 
@@ -66,7 +64,7 @@ def run_predict(
     if plan.part_rows < 1:
         raise InputError(f"part_rows is {plan.part_rows:,}; a file holds at least one user")
     progress(f"opening {plan.model} and {plan.features}")
-    source = open_predicted(plan.model, plan.features, plan.resources, plan.attributes, trusted=plan.trusted)
+    source = open_predicted(plan.model, plan.features, plan.resources, plan.attributes)
     parts = -(-source.n // plan.part_rows)
     part_name(parts - 1)  # the last one is refused first
     names = [part_name(k) for k in range(parts)]

@@ -60,14 +60,12 @@ def recompute(place: Path, published: Published, responses: str | Path) -> Recom
             "response table that was decided from"
         )
     used, control, about = [Fraction(0) for _ in limits], Fraction(0), [0] * len(limits)
-    decided, problem = _Decided(place, published), None
+    decided = _Decided(place, published)
     for block in source.stream(BLOCK):
         own, table = decided.take(block)
-        problem = _difference(own, table, published.arms)
-        if problem is not None:
-            return Recomputed((None,) * len(limits), None, problem)
         codes = arm_codes(table.column("arm"), published.arms)
-        problem = _margins(own, table, codes, published)
+        held = Tables(own.value, own.cost, _eligible(own))
+        problem = _difference(own, held, table, codes, published.arms) or _margins(own, held, table, codes, published)
         if problem is not None:
             return Recomputed((None,) * len(limits), None, problem)
         control += exact_sum(own.value[:, 0].astype(np.float64))
@@ -138,12 +136,18 @@ def _empty() -> pa.Table:
     return pa.table({"arm": pa.array([], pa.string()), **amounts})
 
 
-def _difference(block: Block, table: pa.Table, arms: Sequence[str]) -> str | None:
+def _eligible(block: Block) -> NDArray[np.bool_] | None:
+    """Who may get what, (r, K+1); who may have nothing is on control."""
+    return None if block.eligible is None else check_eligible(block.eligible, block.value.shape)
+
+
+def _difference(
+    block: Block, held: Tables, table: pa.Table, codes: NDArray[np.int32], arms: Sequence[str]
+) -> str | None:
     """The first decision that is not what its user's row says of its arm."""
-    codes, rows = arm_codes(table.column("arm"), arms), np.arange(len(block))
-    if block.eligible is not None:
-        eligible = check_eligible(block.eligible, block.value.shape)  # who may have nothing is on control
-        barred = np.flatnonzero(~eligible[rows, codes])
+    rows = np.arange(len(block))
+    if held.eligible is not None:
+        barred = np.flatnonzero(~held.eligible[rows, codes])
         if len(barred):
             return f"{_who(block, barred[0])} gets {shown(arms[codes[barred[0]]])}, for which it is not eligible"
     for name, amounts in (("expected_value", block.value), ("expected_cost", block.cost)):
@@ -158,12 +162,13 @@ def _difference(block: Block, table: pa.Table, arms: Sequence[str]) -> str | Non
     return None
 
 
-def _margins(block: Block, table: pa.Table, codes: NDArray[np.int32], published: Published) -> str | None:
+def _margins(
+    block: Block, held: Tables, table: pa.Table, codes: NDArray[np.int32], published: Published
+) -> str | None:
     """The first margin that is not that of the manifest's price; prices of limits are in margins, too."""
     if published.limits or published.price is None or not len(block):
         return None
-    eligible = None if block.eligible is None else check_eligible(block.eligible, block.value.shape)
-    said = margins_at(Tables(block.value, block.cost, eligible), codes.astype(np.int64), published.price)
+    said = margins_at(held, codes.astype(np.int64), published.price)
     written = table.column("margin").to_numpy()
     other = np.flatnonzero((written != said) & ~(np.isnan(written) & np.isnan(said)))
     if not len(other):

@@ -36,10 +36,11 @@ class Previous:
 
     def of(self, ids: pa.Array) -> NDArray[np.int64]:
         """The arm that each user had, (r,); len(arms) for who was not there."""
+        if not len(self):
+            return np.full(len(ids), len(self.arms), dtype=np.int64)
         keys = keys_of(ids)
-        at = np.minimum(np.searchsorted(self.keys, keys), max(len(self.keys) - 1, 0))
-        known = self.keys[at] == keys if len(self.keys) else np.zeros(len(keys), dtype=np.bool_)
-        return np.where(known, self.arm[at] if len(self.keys) else 0, len(self.arms)).astype(np.int64)
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self) - 1)
+        return np.where(self.keys[at] == keys, self.arm[at], len(self.arms)).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)

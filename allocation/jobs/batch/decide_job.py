@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -12,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from allocation.engine.loops import load_loops_meanwhile
 from allocation.engine.stream.budget import solve_budget_in_chunks
@@ -28,7 +25,7 @@ from allocation.jobs.batch.names import check_names
 from allocation.jobs.batch.parts import of_record
 from allocation.jobs.batch.passes import Cut, LocalPasses, Passes, Record
 from allocation.jobs.batch.staging import Staging, locked_target, staged
-from allocation.jobs.batch.terms import spent_entry, terms_for
+from allocation.jobs.batch.terms import served_digest, spent_entry, terms_for
 from allocation.jobs.batch.versions import run_id_of, versions
 from allocation.jobs.batch.work import Decide, SumUp, WritePart
 from allocation.jobs.engines import LOCAL
@@ -72,9 +69,9 @@ def run_decide(task: DecideTask, watch: Watch | None = None) -> DecideResult:
     if not task.dry_run:
         check_apart(task.out, {**task.plan.places, "users served already": task.spent})
     with nullcontext() if task.dry_run else locked_target(task.out) as place:
-        check_names(task.plan, task.trusted)
+        check_names(task.plan)
+        inputs = open_inputs(task.plan, watch.step)
         load_loops_meanwhile()
-        inputs = open_inputs(task.plan, task.trusted, watch.step)
         job = _Job(task, inputs, _served(task, inputs.users, watch), watch)
         watch.run(job.run_id)
         changes = None
@@ -116,7 +113,7 @@ class _Job:
     @cached_property
     def spent_digest(self) -> str:
         """The checksum of who is served, empty where nobody was to be looked up."""
-        return "" if self.served is None else _digest(self.served, self.task.plan.attributes)
+        return "" if self.served is None else served_digest(self.task.plan, self.served)
 
     @cached_property
     def run_id(self) -> str:
@@ -135,7 +132,7 @@ class _Job:
         """Everything but writing, and the changes against the decisions that are there."""
         arms = source.arms
         with self._solved(source) as (terms, solved, passes):
-            previous = read_previous(expanded(self.task.out), _id_type(source))
+            previous = read_previous(expanded(self.task.out), source.id_type)
             records = passes.blocks(SumUp(Decide(solved.rule, arms), previous), "summing up decisions")
         changes = None
         if previous is not None:
@@ -186,22 +183,7 @@ def _served(task: DecideTask, source: FiledSource, watch: Watch) -> Served | Non
     if task.spent is None:
         return None
     watch.step(f"reading {task.spent}")
-    return read_served(task.spent, _id_type(source), source.arms)
-
-
-def _id_type(source: FiledSource) -> pa.DataType:
-    return source.block(0, 1).user_id.type
-
-
-def _digest(served: Served, attributes: Sequence[str]) -> str:
-    """A checksum of the users served and of all that is read of them: amounts by name, and attributes."""
-    ids = served.user_id.to_pylist()
-    asked = {name: served.attributes[name].to_pylist() for name in attributes if name in served.attributes}
-    digest = hashlib.sha256(json.dumps([ids, sorted(served.resources), asked], default=str, sort_keys=True).encode())
-    amounts = [served.resources[name] for name in sorted(served.resources)]
-    for array in (served.arm, served.cost, served.value, *amounts):
-        digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    return read_served(task.spent, source.id_type, source.arms)
 
 
 @contextmanager

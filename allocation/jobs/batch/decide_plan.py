@@ -18,8 +18,7 @@ class DecideTask:
 
     plan : the plan. out : folder of the decisions. spent : file of the users served already, or None. dry_run :
     solve, and write nothing. engine : "local" or "spark"; master : Spark's, such as local[2], None for its own
-    default; partitions : of Spark's tasks, None for four a core. trusted : types that a saved model
-    of other packages may hold.
+    default; partitions : of Spark's tasks, None for four a core.
     """
 
     plan: Plan
@@ -29,7 +28,6 @@ class DecideTask:
     engine: str = LOCAL
     master: str | None = None
     partitions: int | None = None
-    trusted: tuple[str, ...] = ()
 
 
 def decide_task(

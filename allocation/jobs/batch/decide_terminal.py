@@ -37,8 +37,6 @@ def print_decisions(result: DecideResult, console: Console | None = None) -> Non
     what = "dry run" if result.task.dry_run else "decisions"
     head = f": {what} for {counted(solved.n_users, 'user')} in {result.seconds:.1f} s, run {result.run_id[:12]}\n"
     console.print(Text(plan.name, style="bold").append(head, style="not bold"))
-    for warning in result.manifest["warnings"]:
-        console.print(Text(f"! {warning}\n"))
     console.print(_arms(result.manifest["arm_users"], solved.n_users, bar=console.width >= NARROW))
     console.print()
     console.print(_amounts(result))

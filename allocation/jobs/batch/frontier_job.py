@@ -20,10 +20,9 @@ from allocation.engine.stream.chunks import Arrays, Chunk, Chunks, Work
 from allocation.engine.stream.heaps import KNOTS, heap_of_chunks
 from allocation.jobs.batch.decide_job import Watch
 from allocation.jobs.batch.given import given_plan
+from allocation.jobs.batch.inputs import open_users
 from allocation.jobs.batch.passes import Cut, LocalPasses
 from allocation.jobs.plan import Plan
-from allocation.jobs.tables.blocks import FiledSource
-from allocation.jobs.tables.open import open_responses
 from uplift.errors import InputError
 
 TENTHS = 10  # rungs of the ladder
@@ -106,8 +105,7 @@ def run_frontier(
     for budget in budgets or ():
         if not math.isfinite(budget):
             raise InputError(f"a budget is {budget}; finite numbers are expected, in the unit of cost")
-    watch.step(f"opening {plan.responses or plan.features}")
-    source = _opened(plan)
+    source = open_users(plan, watch.step, ids=False)
     if fingerprint:
         source.start_fingerprint()
     chunks = _ControlToo(LocalPasses(source, Cut((), plan.part_rows), watch))
@@ -136,16 +134,6 @@ def _rounded_up(x: float) -> float:
     """The least number of three digits that is no less, but for what rounding may have added to x."""
     near = Decimal(x).normalize(Context(prec=9))
     return float(near.normalize(Context(prec=3, rounding=ROUND_CEILING)))
-
-
-def _opened(plan: Plan) -> FiledSource:
-    if plan.responses is not None:
-        return open_responses(plan.responses, ids=False)
-    if plan.model is None or plan.features is None:
-        raise InputError("the plan names neither responses nor a model and features; name one of them")
-    from allocation.jobs.tables.predicted import open_predicted  # models are slow to load
-
-    return open_predicted(plan.model, plan.features)
 
 
 class _ControlToo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,24 +52,37 @@ class Inputs:
             yield open_responses(folder, plan.resources, plan.attributes)
 
 
-def open_inputs(plan: Plan, trusted: tuple[str, ...], step: Callable[[str], None]) -> Inputs:
+def open_inputs(plan: Plan, step: Callable[[str], None]) -> Inputs:
     """Open what the plan names, and hash it.
 
-    Raises InputError for a plan that names neither responses nor a model with features, for more parts of decisions
-    than have names, and as opening does.
+    Raises InputError for more parts of decisions than have names, and as `open_users` does.
+    """
+    users = open_users(plan, step, plan.resources, plan.attributes)
+    check_parts(users.n, plan.part_rows)
+    return Inputs(plan, users, users.fingerprint())
+
+
+def open_users(
+    plan: Plan,
+    step: Callable[[str], None],
+    resources: Sequence[str] = (),
+    attributes: Sequence[str] = (),
+    *,
+    ids: bool = True,
+) -> FiledSource:
+    """The users that a plan names, with some of their resources and attributes.
+
+    Raises InputError for a plan that names neither responses nor a model with features, and as opening does.
     """
     if plan.responses is not None:
         step(f"opening {plan.responses}")
-        users: FiledSource = open_responses(plan.responses, plan.resources, plan.attributes)
-    elif plan.model is not None and plan.features is not None:
-        from allocation.jobs.tables.predicted import open_predicted  # models are slow to load
-
-        step(f"opening {plan.model} and {plan.features}")
-        users = open_predicted(plan.model, plan.features, plan.resources, plan.attributes, trusted=trusted)
-    else:
+        return open_responses(plan.responses, resources, attributes, ids=ids)
+    if plan.model is None or plan.features is None:
         raise InputError("the plan names neither responses nor a model and features; name one of them")
-    check_parts(users.n, plan.part_rows)
-    return Inputs(plan, users, users.fingerprint())
+    from allocation.jobs.tables.predicted import open_predicted  # models are slow to load
+
+    step(f"opening {plan.model} and {plan.features}")
+    return open_predicted(plan.model, plan.features, resources, attributes, ids=ids)
 
 
 def _left_of(folder: Path, prefix: str) -> list[Path]:

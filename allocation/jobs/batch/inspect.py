@@ -52,11 +52,11 @@ class _Findings:
     checks: list[Check] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
-    def add(self, name: str, said: str, found: str, ok: bool | None, problem: str = "") -> None:
+    def add(self, name: str, said: str, found: str, ok: bool | None, *problems: str) -> None:
         """Note a check; a wrong one is a problem, in the words given or in those of the check."""
         self.checks.append(Check(name, said, found, ok))
         if ok is False:
-            self.problems.append(problem or f"{name}: the manifest says {said}, the files say {found}")
+            self.problems += problems or [f"{name}: the manifest says {said}, the files say {found}"]
 
 
 def inspect_decisions(
@@ -115,24 +115,18 @@ def _read_parts(place: Path, published: Published, findings: _Findings) -> Tally
         wrong.append(f"user_id is of several types: {told}")
     size = sum(part.bytes for part in published.parts)
     said = f"{counted(len(published.parts), 'part')}, {size / 1e6:,.1f} MB"
-    findings.add("parts and checksums", said, f"{len(wrong):,} wrong" if wrong else "the same", not wrong, " ")
-    if wrong:
-        findings.problems[-1:] = wrong
+    findings.add("parts and checksums", said, f"{len(wrong):,} wrong" if wrong else "the same", not wrong, *wrong)
     return None if wrong else tally
 
 
 def _check_manifest(published: Published, about: Sequence[int] | None, findings: _Findings) -> None:
     """What the manifest must agree with itself about: its plan above all."""
-    problems, plan = [], None
     try:
-        plan = stated_plan(published)
-        problems = differences(published, plan, about)
+        problems = differences(published, stated_plan(published), about)
     except InputError as error:
         problems = [str(error)]
     told = published.plan.sha256[:12]
-    findings.add("plan and its terms", told, "other" if problems else "the same", not problems, " ")
-    if problems:
-        findings.problems[-1:] = problems
+    findings.add("plan and its terms", told, "other" if problems else "the same", not problems, *problems)
     rows = [part.rows for part in published.parts]
     findings.add("users", f"{published.rows:,}", f"{sum(rows):,}", sum(rows) == published.rows)
     if rows and max(rows) > published.part_rows:  # fewer are left of a part where users were served before
@@ -140,12 +134,13 @@ def _check_manifest(published: Published, about: Sequence[int] | None, findings:
 
 
 def _check_users(place: Path, published: Published, findings: _Findings) -> None:
-    problem = ""
+    problems = []
     try:
         check_unique_ids(cast(FiledSource, DecidedIds(place, published)))  # it asks for ids, places and n alone
     except InputError as error:
-        problem = str(error)
-    findings.add("each user once", "each once", "some twice" if problem else "each once", not problem, problem)
+        problems = [str(error)]
+    told = "some twice" if problems else "each once"
+    findings.add("each user once", "each once", told, not problems, *problems)
 
 
 def _check_sums(published: Published, tally: Tally, recomputed: Recomputed | None, findings: _Findings) -> None:
@@ -210,7 +205,7 @@ def _is(text: str, amount: Fraction) -> bool:
 def _against(place: Path, published: Published, responses: str | Path, findings: _Findings) -> Recomputed:
     found = recompute(place, published, responses)
     told = "the same" if found.problem is None else "other"
-    findings.add("against the responses", "arm, value and cost", told, found.problem is None, found.problem or "")
+    findings.add("against the responses", "arm, value and cost", told, found.problem is None, str(found.problem))
     return found
 
 

@@ -26,7 +26,6 @@ def batch_manifest(
     arms: Sequence[str],
     fingerprint: Mapping[str, Any],
     budget: float | None,
-    warnings: Sequence[str] = (),
     further: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The manifest as JSON values: the same plan, inputs and version give the same text.
@@ -64,7 +63,6 @@ def batch_manifest(
         "bound": plain(solved.bound),
         "gap": plain(solved.gap),
         "limits": [_limit(*pair, arms) for pair in zip(plan.limits, solved.limits, strict=True)],
-        "warnings": list(warnings),
         **(further or {}),
         "parts": [part.entry() for part in parts],
     }

@@ -9,19 +9,17 @@ from allocation.jobs.plan import Plan, PlanLimit
 from allocation.jobs.plan_values import shown
 from allocation.jobs.tables.files import find_files
 from allocation.jobs.tables.footers import read_footer
-from allocation.jobs.tables.schema import COST, ELIGIBLE, USER_ID, VALUE
+from allocation.jobs.tables.schema import COST, ELIGIBLE, RESOURCE, USER_ID, VALUE
 from uplift.errors import InputError, nearest
 
-RESOURCE = "resource."
 OTHERS = (VALUE, COST, ELIGIBLE, RESOURCE)
 
 
-def check_names(plan: Plan, trusted: Sequence[str] = ()) -> None:
+def check_names(plan: Plan) -> None:
     """Refuse arms, measures and columns of a plan's limits that its table does not have.
 
     Of the table only the end of its first file is read; that the other files agree is checked when it is opened. A
     measure that is no word of its own is the name of a resource, so a misspelt "user" is told here as what it is.
-    `trusted` are types that the plan's model may hold.
 
     Raises InputError, which names the limit and the nearest name, and as `find_files` and `read_footer` do.
     """
@@ -30,17 +28,17 @@ def check_names(plan: Plan, trusted: Sequence[str] = ()) -> None:
         return
     first = find_files(table)[0]
     names = [*read_footer(first).schema.names, *(key for key, _ in first.hive)]
-    arms = _arms(plan, names, trusted)
+    arms = _arms(plan, names)
     for limit in plan.limits:
         _check(limit, names, arms, table)
 
 
-def _arms(plan: Plan, names: Sequence[str], trusted: Sequence[str]) -> tuple[str, ...]:
+def _arms(plan: Plan, names: Sequence[str]) -> tuple[str, ...]:
     if plan.responses is not None or plan.model is None:
         return tuple(name.removeprefix(VALUE) for name in names if name.startswith(VALUE))
     from allocation.jobs.tables.model import Model  # models are slow to load
 
-    return Model(plan.model, trusted).arms
+    return Model(plan.model).arms
 
 
 def _check(limit: PlanLimit, names: Sequence[str], arms: Sequence[str], table: str) -> None:

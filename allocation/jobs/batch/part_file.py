@@ -14,13 +14,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from allocation.jobs.batch.parts import PARTS, PartSummary, summary_of
+from allocation.jobs.batch.parts import PartSummary, summary_of
 from allocation.jobs.folder import reason
 from allocation.jobs.parquet_files import MARK
+from allocation.jobs.tables.writing import GROUP, PARTS, part_name
 from uplift.errors import InputError
 
 RUN = b"earmark.run"
-GROUP = 1 << 18  # rows of a row group, which is what a reader holds of a part at least
 # Snappy, which every reader knows. Of 10 million decisions (a core, in memory): none 0.6 s and 324 MB, snappy 1.1 s
 # and 219 MB, lz4 1.1 s and 218 MB, zstd at level 1 1.9 s and 158 MB; pyarrow's own settings 2.5 s and 230 MB.
 # Ids are unique, so only arms gain from a dictionary; the text of the Arrow schema would make a category of them.
@@ -42,13 +42,6 @@ MENDS = {
     errno.EXDEV: "Choose an --out that is not there yet",
     errno.EBUSY: "Choose another --out",
 }
-
-
-def part_name(k: int) -> str:
-    """The file name of part k; raises InputError for more parts than names that sort."""
-    if not 0 <= k < PARTS:
-        raise InputError(f"the decisions need more than {PARTS:,} parts; raise part_rows in the plan")
-    return f"part-{k:05d}.parquet"
 
 
 def check_parts(n: int, part_rows: int) -> None:
@@ -82,8 +75,8 @@ def write_part(staging: str | Path, k: int, run_id: str, table: pa.Table) -> Par
             with suppress(OSError):
                 hidden.unlink()
             raise refused(f"{name} cannot be written into {folder}", error) from None
-    digest = hashlib.sha256(content).hexdigest()
-    return summary_of(table, _arms(table), name, content.size, digest)
+    arms = table.column("arm").chunk(0).dictionary.to_pylist()
+    return summary_of(table, arms, name, content.size, hashlib.sha256(content).hexdigest())
 
 
 def write_whole(path: Path, content: bytes | pa.Buffer) -> None:
@@ -123,8 +116,3 @@ def _content(table: pa.Table, run_id: str) -> pa.Buffer:
         writer.add_key_value_metadata({MARK: version("earmark").encode(), RUN: run_id.encode()})
         writer.write_table(table, row_group_size=GROUP)
     return stream.getvalue()
-
-
-def _arms(table: pa.Table) -> list[str]:
-    arm = table.column("arm")
-    return arm.chunk(0).dictionary.to_pylist() if arm.num_chunks else []

@@ -18,7 +18,6 @@ from allocation.engine.tables import LARGEST
 from uplift.errors import InputError
 
 COLUMNS = ("user_id", "arm", "expected_value", "expected_cost", "margin")
-PARTS = 100_000  # so many at most, so that names sort as the parts do
 MOST = LARGEST * 2.0**53  # no sum of amounts is beyond, nor beyond what a float holds
 # The smallest float is 2^-1074 and the largest below 2^1024: no sum of floats needs more digits than this.
 FRACTION = re.compile(r"-?[0-9]{1,700}/[1-9][0-9]{0,400}")

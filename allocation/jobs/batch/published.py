@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from allocation.jobs.batch.part_file import part_name
-from allocation.jobs.batch.parts import FRACTION, PARTS
+from allocation.jobs.batch.parts import FRACTION
 from allocation.jobs.batch.target import COMMAND
 from allocation.jobs.folder import reason, refused_as
 from allocation.jobs.plan_values import shown
 from allocation.jobs.summary import MANIFEST
+from allocation.jobs.tables.writing import PARTS, part_name
 from uplift.errors import InputError
 from uplift.files import expanded
 

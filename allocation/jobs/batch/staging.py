@@ -90,13 +90,6 @@ class Staging:
 
 
 @contextmanager
-def output_folder(out: str | Path, run_id: str, progress: Callable[[str], None]) -> Iterator[Staging]:
-    """`locked_target`, and in it the staging folder `staged`."""
-    with locked_target(out) as place, staged(place, run_id, progress) as staging:
-        yield staging
-
-
-@contextmanager
 def locked_target(out: str | Path) -> Iterator[Path]:
     """The folder that `out` means, which no other run writes to within; its parents are there.
 

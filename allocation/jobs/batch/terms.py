@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +19,8 @@ from allocation.jobs.batch.parts import fraction_text
 from allocation.jobs.batch.passes import Passes
 from allocation.jobs.plan import Plan, PlanLimit, Share
 from allocation.jobs.plan_values import shown
+from allocation.jobs.tables.duplicates import bytes_of
+from allocation.jobs.tables.schema import RESOURCE
 from allocation.jobs.tables.served import Served
 from allocation.jobs.where import mask_of
 from uplift.errors import InputError
@@ -122,6 +126,17 @@ def spent_entry(plan: Plan, served: Served, arms: tuple[str, ...]) -> dict[str, 
     return {"users": len(served), **total, "limits": limits}
 
 
+def served_digest(plan: Plan, served: Served) -> str:
+    """A checksum of the users served: who, which arms and amounts, and whom each limit is about."""
+    head = [str(served.user_id.type), sorted(served.resources), served.value is not None]
+    digest = hashlib.sha256(json.dumps(head).encode())
+    amounts = [served.cost, served.value, *(served.resources[name] for name in sorted(served.resources))]
+    masks = [_inside(limit, served) for limit in plan.limits]
+    for array in (*bytes_of(served.user_id), served.arm, *amounts, *masks):
+        digest.update(b"" if array is None else np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
 def _budget(budget: float | None, served: Served | None) -> float | None:
     if budget is None or served is None:
         return budget
@@ -146,7 +161,7 @@ def _used(limit: PlanLimit, served: Served, arms: tuple[str, ...]) -> Fraction:
         return Fraction(int(rows.sum()))
     amounts = {"cost": served.cost, "value": served.value}.get(limit.measure, served.resources.get(limit.measure))
     if amounts is None:
-        column = "value" if limit.measure == "value" else f"resource.{limit.measure}"
+        column = "value" if limit.measure == "value" else RESOURCE + limit.measure
         raise InputError(
             f"limit {limit.name!r} measures {limit.measure}, and {served.path} has no column {column}; add what each "
             "served user used"

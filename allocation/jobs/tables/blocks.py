@@ -123,6 +123,11 @@ class Source(Protocol):
 class FiledSource(Source, Protocol):
     """A source that reads files: its ids can be read alone, and a position be said in the words of files."""
 
+    @property
+    def id_type(self) -> pa.DataType | None:
+        """int64, uint64 or text; None where ids are not read."""
+        ...
+
     def ids(self, size: int) -> Iterator[pa.Array]:
         """The user ids alone, in order, in arrays of `size` users, the last one shorter."""
         ...
@@ -131,6 +136,6 @@ class FiledSource(Source, Protocol):
         """Which row of which file the user at a position is, for messages."""
         ...
 
-    def start_fingerprint(self) -> None:
+    def start_fingerprint(self) -> object:
         """Begin to read what `fingerprint` will tell, in a thread."""
         ...

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from allocation.jobs.tables.blocks import Block, Table
 from allocation.jobs.tables.files import TableFile
 from allocation.jobs.tables.schema import ELIGIBLE, USER_ID, Columns, TableSchema, plain
+from uplift.cells import LARGEST_SINGLE
 from uplift.errors import InputError
-from uplift.frames import LARGEST_SINGLE
 
 LINES = 1 << 13
 

@@ -61,14 +61,22 @@ def keys_of(ids: pa.Array) -> NDArray[np.uint64]:
     keys = np.empty(len(ids), dtype=np.uint64)
     if pa.types.is_integer(ids.type):
         _mix_numbers(ids.to_numpy().view(np.uint64), keys)
-        return keys
+    elif len(ids):
+        letters, offsets = bytes_of(ids)
+        _mix_texts(letters, offsets, keys)
+    return keys
+
+
+def bytes_of(ids: pa.Array) -> tuple[NDArray[Any], ...]:
+    """What ids are, (r,): whole numbers of 64 bits alone, or the letters of texts and where each begins and ends."""
+    if pa.types.is_integer(ids.type):
+        return (ids.to_numpy(),)
     if not len(ids):
-        return keys
+        return np.empty(0, dtype=np.uint8), np.zeros(1, dtype=np.int32)
     _, ends, text = ids.buffers()
     offsets = np.frombuffer(ends, dtype=np.int32)[ids.offset : ids.offset + len(ids) + 1]
     letters = np.frombuffer(text, dtype=np.uint8) if text is not None else np.empty(0, dtype=np.uint8)
-    _mix_texts(letters, offsets, keys)
-    return keys
+    return letters[offsets[0] : offsets[-1]], offsets - offsets[0]
 
 
 def _equal_keys(source: FiledSource, k: int, ranges: int) -> NDArray[np.uint64]:

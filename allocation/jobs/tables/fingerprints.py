@@ -8,10 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from allocation.engine.threads import cores
+from allocation.jobs.manifest import checksum
 from allocation.jobs.tables.files import TableFile
 from allocation.jobs.tables.footers import check_unchanged, reading
 
-CHUNK = 1 << 20
 Result = TypeVar("Result")
 
 
@@ -52,9 +52,6 @@ def _file_fingerprint(file: TableFile) -> dict[str, str]:
             length = int.from_bytes(end[:4], "little") + 8
             footer = file.system.cat_file(file.path, start=max(file.bytes - length, 0), end=file.bytes)
             return {"version": str(file.system.ukey(file.path)), "footer_sha256": hashlib.sha256(footer).hexdigest()}
-        digest = hashlib.sha256()
-        with open(file.path, "rb", buffering=0) as content:
-            while chunk := content.read(CHUNK):
-                digest.update(chunk)
+        digest = checksum(file.path)
         check_unchanged(file)
-        return {"sha256": digest.hexdigest()}
+        return {"sha256": digest}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from allocation.jobs.manifest import checksum
 from allocation.jobs.tables.blocks import Table
 from allocation.policies.saved import FORM, load_policy
 from uplift.errors import InputError
@@ -26,11 +25,11 @@ TOGETHER = 5_000
 class Model:
     """The policy in a folder; only where it lies and its checksum are pickled, and it is loaded where it is used.
 
-    folder : as `earmark fit` or `policy.save` wrote it. trusted : as in `load_policy`.
+    folder : as `earmark fit` or `policy.save` wrote it, of types that are known to be harmless.
     """
 
-    def __init__(self, folder: str | Path, trusted: Sequence[str] = ()) -> None:
-        self.folder, self.trusted = str(expanded(folder)), tuple(trusted)
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = str(expanded(folder))
         self.sha256 = self._checksum()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -39,7 +38,7 @@ class Model:
     @cached_property
     def policy(self) -> Any:
         """The policy, loaded; raises InputError if the folder is not what it was."""
-        policy = load_policy(self.folder, trusted=self.trusted)
+        policy = load_policy(self.folder)
         if self._checksum() != self.sha256:
             raise InputError(f"{self.folder} has changed since it was opened; run again with one and the same model")
         return policy
@@ -78,7 +77,7 @@ class Model:
     def _checksum(self) -> str:
         path = Path(self.folder) / FORM.index
         try:
-            return hashlib.sha256(path.read_bytes()).hexdigest()
+            return checksum(path)
         except OSError as error:
             raise InputError(
                 f"{path} cannot be read: {error.strerror or error}; give the folder of a policy, as `earmark fit "

@@ -15,8 +15,8 @@ from allocation.jobs.tables.model import TOGETHER, Model
 from allocation.jobs.tables.open import open_table
 from allocation.jobs.tables.reading import FileSource
 from allocation.jobs.tables.schema import FEATURES, Columns, TableSchema, plain, with_others
-from uplift.errors import InputError, nearest
-from uplift.frames import LARGEST_SINGLE, check_unique
+from uplift.cells import LARGEST_SINGLE
+from uplift.errors import InputError, check_unique, nearest
 
 
 class PredictedSource:
@@ -34,6 +34,11 @@ class PredictedSource:
     def n(self) -> int:
         """How many users there are."""
         return self.users.n
+
+    @property
+    def id_type(self) -> pa.DataType | None:
+        """int64, uint64 or text; None where ids are not read."""
+        return self.users.id_type
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -89,7 +94,6 @@ def open_predicted(
     attributes: Sequence[str] = (),
     *,
     ids: bool = True,
-    trusted: Sequence[str] = (),
 ) -> PredictedSource:
     """The users of a table of features, with what a saved policy predicts for them, to be read block by block.
 
@@ -99,11 +103,11 @@ def open_predicted(
         mean in its log.
     features : path of the table as in `open_responses`: `user_id` and the features by their names in the fit, as
         numbers without missing cells; `eligible.<arm>` and resource.<name>.<arm> as in a response table.
-    resources, attributes, ids : as in `open_responses`. trusted : as in `load_policy`.
+    resources, attributes, ids : as in `open_responses`.
 
     Raises InputError as `open_responses` and `load_policy` do, and for a feature that is not in the table.
     """
-    opened = Model(model, trusted)
+    opened = Model(model)
 
     def schema_of(schema: pa.Schema, shown: str, hive: dict[str, pa.DataType]) -> TableSchema:
         """What is read of a file of features."""

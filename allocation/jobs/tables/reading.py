@@ -44,6 +44,11 @@ class FileSource:
         return int(self.ends[-1])
 
     @property
+    def id_type(self) -> pa.DataType | None:
+        """int64, uint64 or text; None where ids are not read."""
+        return self.schema.user_id
+
+    @property
     def arms(self) -> tuple[str, ...]:
         """The names of the K+1 arms, control first."""
         return self.schema.arms
@@ -76,15 +81,15 @@ class FileSource:
         k = int(np.searchsorted(self.ends, position, side="right"))
         return f"{self.files[k].shown}, row {position - (int(self.ends[k - 1]) if k else 0):,}"
 
-    def start_fingerprint(self) -> None:
+    def start_fingerprint(self) -> Future[dict[str, Any]]:
         """Begin to hash the files in threads."""
         if self._fingerprint is None:
             self._fingerprint = in_thread(lambda: fingerprint_files(self.files, self.groups, self.arms))
+        return self._fingerprint
 
     def fingerprint(self) -> dict[str, Any]:
         """Rows, arms, and of each file its name, bytes, rows and checksum; see `fingerprint_files`."""
-        self.start_fingerprint()
-        return self._fingerprint.result() if self._fingerprint is not None else {}
+        return self.start_fingerprint().result()
 
     def drafts(self, first: int, end: int, size: int) -> Iterator[Draft]:
         """What is read of the users [first, first + size), ... up to `end`, before it is a block."""
@@ -109,8 +114,7 @@ class FileSource:
             start_of = int(self.ends[k - 1]) if k else 0
             if start_of >= end:
                 return
-            if self.groups[k]:
-                yield from _file_pieces(self.files[k], self.groups[k], first - start_of, end - start_of, columns)
+            yield from _file_pieces(self.files[k], self.groups[k], first - start_of, end - start_of, columns)
 
 
 def _blocks(drafts: Iterator[Draft]) -> Iterator[Block]:

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from allocation.engine.tables import LARGEST
-from uplift.errors import InputError, nearest
-from uplift.frames import check_unique
+from uplift.errors import InputError, check_unique, nearest
 
-USER_ID, VALUE, COST, ELIGIBLE, FEATURES = "user_id", "value.", "cost.", "eligible.", "features"
+USER_ID, FEATURES = "user_id", "features"
+VALUE, COST, ELIGIBLE, RESOURCE = "value.", "cost.", "eligible.", "resource."
 NO_RESOURCES = {"value": VALUE, "cost": COST}
 
 
@@ -98,7 +98,7 @@ def with_others(
     for name in resources:
         if name in NO_RESOURCES or name == FEATURES:
             raise InputError(f"a resource is named {name!r}, which is a word of its own here; name it otherwise")
-    tables = {**tables, **{r: columns_of(schema, shown, [f"resource.{r}.{arm}" for arm in arms]) for r in resources}}
+    tables = {**tables, **{r: columns_of(schema, shown, [f"{RESOURCE}{r}.{arm}" for arm in arms]) for r in resources}}
     eligible = _eligible(schema, arms, shown)
     types: dict[str, pa.DataType] = {}
     for name in dict.fromkeys(attributes):

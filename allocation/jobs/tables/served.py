@@ -19,12 +19,9 @@ from allocation.jobs.tables.blocks import Block
 from allocation.jobs.tables.duplicates import keys_of
 from allocation.jobs.tables.files import find_files
 from allocation.jobs.tables.footers import open_file, read_footer, reading
-from allocation.jobs.tables.schema import USER_ID, plain
-from uplift.errors import InputError, nearest
+from allocation.jobs.tables.schema import RESOURCE, USER_ID, plain
+from uplift.errors import InputError, check_unique, nearest
 from uplift.files import expanded, read_table
-from uplift.frames import check_unique
-
-RESOURCE = "resource."
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,18 +11,18 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from allocation.jobs.tables.blocks import Block
-from allocation.jobs.tables.schema import COST, ELIGIBLE, USER_ID, VALUE
+from allocation.jobs.tables.schema import COST, ELIGIBLE, RESOURCE, USER_ID, VALUE
 from uplift.errors import InputError
 
-PART_ROWS, PARTS = 1_000_000, 100_000  # users of a file, and files at most
+PART_ROWS, PARTS = 1_000_000, 100_000  # users of a file, and files at most, so that names sort as the parts do
 GROUP = 1 << 18  # rows of a row group, which is what random access decodes at least
 SETTINGS: dict[str, Any] = {"compression": "snappy", "write_page_checksum": True, "store_schema": False}
 
 
 def part_name(k: int) -> str:
-    """The file name of part k, counted from 0; names sort as the parts do, InputError for more than there are."""
-    if k >= PARTS:
-        raise InputError(f"the table would need more than {PARTS:,} files; raise part_rows")
+    """The file name of part k; names sort as the parts do, InputError for more than there are."""
+    if not 0 <= k < PARTS:
+        raise InputError(f"there would be more than {PARTS:,} parts, the most that have names; raise part_rows")
     return f"part-{k:05d}.parquet"
 
 
@@ -31,7 +31,7 @@ def table_of(block: Block, arms: Sequence[str]) -> pa.Table:
     columns: dict[str, pa.Array] = {USER_ID: block.user_id}
     prefixed: dict[str, NDArray[Any]] = {VALUE: block.value, COST: block.cost}
     prefixed |= {} if block.eligible is None else {ELIGIBLE: block.eligible}
-    prefixed |= {f"resource.{name}.": table for name, table in block.resources.items()}
+    prefixed |= {f"{RESOURCE}{name}.": table for name, table in block.resources.items()}
     for prefix, table in prefixed.items():
         columns |= {prefix + arm: pa.array(table[:, j]) for j, arm in enumerate(arms)}
     for name, column in block.attributes.items():

@@ -20,9 +20,9 @@ from allocation.engine.stream.solved import Solved
 from allocation.jobs.batch.manifest import batch_manifest
 from allocation.jobs.batch.part_file import write_part
 from allocation.jobs.batch.parts import decisions_table
-from allocation.jobs.batch.staging import output_folder
 from allocation.jobs.batch.versions import run_id_of, versions
 from allocation.jobs.plan import parse_plan
+from tests.allocation.jobs.batch.small_runs import output_folder
 
 ARMS = ("none", "mail", "=coupon")
 N, PART_ROWS = 700, 300

@@ -8,8 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 
 from allocation.jobs.batch import exchange, staging
-from allocation.jobs.batch.part_file import part_name, write_part
+from allocation.jobs.batch.part_file import write_part
 from allocation.jobs.batch.parts import decisions_table, summary_of
-from allocation.jobs.batch.staging import output_folder
+from allocation.jobs.batch.staging import Staging, locked_target, staged
+from allocation.jobs.tables.writing import part_name
 
 ARMS = ("none", "mail", "coupon")
 ONE, TWO = "1" * 64, "2" * 64  # run ids
@@ -34,6 +35,13 @@ def table(run_id: str, k: int, rows: int = ROWS) -> pa.Table:
     decision = rng.integers(0, len(ARMS), rows)
     amounts = rng.random((3, rows))
     return decisions_table(np.arange(k * rows, (k + 1) * rows), ARMS, decision, *amounts)
+
+
+@contextmanager
+def output_folder(out: str | Path, run_id: str, progress: Callable[[str], None]) -> Iterator[Staging]:
+    """The folder locked, and in it the staging folder of a run."""
+    with locked_target(out) as place, staged(place, run_id, progress) as opened:
+        yield opened
 
 
 def write_run(out: Path | str, run_id: str, parts: int = PARTS, progress: Callable[[str], None] = str) -> list[int]:

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from allocation.jobs.batch import part_file
-from allocation.jobs.batch.part_file import part_name, write_part
+from allocation.jobs.batch.part_file import write_part
+from allocation.jobs.tables.writing import part_name
 from tests.allocation.jobs.batch.small_runs import ARMS, ONE, ROWS, TWO, beside, content, mounted, table, write_run
 from uplift.errors import InputError
 

@@ -90,8 +90,6 @@ def test_what_is_no_finite_number_becomes_null(tmp_path: Path):
         arms=ARMS,
         fingerprint={},
         budget=None,
-        warnings=["w"],
     )
     assert json.loads(text(manifest))["price"] is None
-    assert manifest["warnings"] == ["w"]
     assert manifest["exact"] == {"value": "0/1", "cost": "0/1"}

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from allocation.jobs.batch import exchange, staging
-from allocation.jobs.batch.part_file import part_name, write_part
-from allocation.jobs.batch.staging import output_folder
+from allocation.jobs.batch.part_file import write_part
+from allocation.jobs.tables.writing import part_name
 from tests.allocation.jobs.batch.small_runs import (
     ONE,
     PARTS,
@@ -22,6 +22,7 @@ from tests.allocation.jobs.batch.small_runs import (
     content,
     mounted,
     number,
+    output_folder,
     refuse_exchange,
     table,
     write_run,

@@ -258,8 +258,9 @@ def test_a_second_run_stops_before_it_reads_anything(plan: Path, tmp_path: Path)
     assert sorted(p.name for p in out.parent.iterdir()) == ["out"]
 
 
-def test_parts_that_do_not_add_up_are_staged_no_more(plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Whatever made them differ, the next run begins anew."""
+def test_parts_that_do_not_add_up_are_never_published(plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whatever made them differ, they stay beside until the next run, which decides anew."""
+    run_decide(DecideTask(read_plan(plan), tmp_path / "undisturbed"))
 
     def refuse(*_: object, **__: object) -> None:
         raise InputError("the parts hold other sums")
@@ -268,8 +269,10 @@ def test_parts_that_do_not_add_up_are_staged_no_more(plan: Path, tmp_path: Path,
         patched.setattr(decide_job, "batch_manifest", refuse)
         with pytest.raises(InputError, match="other sums"):
             run_decide(DecideTask(read_plan(plan), tmp_path / "out"))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["plan.toml"]
+    assert not (tmp_path / "out").exists()
     run_decide(DecideTask(read_plan(plan), tmp_path / "out"))
+    assert content(tmp_path / "out") == content(tmp_path / "undisturbed")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "plan.toml", "undisturbed"]
 
 
 @pytest.mark.parametrize("name", ["numpy", "numba", "pyarrow", "earmark"])

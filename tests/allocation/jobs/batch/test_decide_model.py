@@ -209,19 +209,17 @@ def test_a_model_folder_with_anything_unexpected_is_refused_by_the_command(
 
 @pytest.mark.parametrize("limits", ["", LIMIT], ids=["budget", "limits"])
 def test_types_that_nobody_trusted_are_refused(limits: str, features: Path, campaign: Campaign, tmp_path: Path):
-    """A compiled tree, until it is named; and a learner of another package, which is none."""
+    """A compiled tree, and a learner of another package, which is none; the decisions before stay."""
     model = Path(TwoStage(SLearner(DecisionTreeRegressor(max_depth=2))).fit(campaign).save(tmp_path / "model"))
     plan, tree = model_plan(model, features, limits=limits), "sklearn.tree._tree.Tree"
+    decide(model_plan(features=features, model=BestMix().fit(campaign).save(tmp_path / "rule")), tmp_path / "out")
+    before = content(tmp_path / "out")
     with pytest.raises(InputError, match=f"not known to be harmless: {tree}"):
         decide(plan, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-    decide(plan, tmp_path / "out", trusted=(tree,))
-    assert_manifest(tmp_path / "out", BUDGET)
-    before = content(tmp_path / "out")
     file = next(model.glob("*.skops"))
     file.write_bytes(file.read_bytes().replace(b"sklearn.tree", b"evil123.tree"))
     with pytest.raises(InputError):
-        decide(plan, tmp_path / "out", trusted=(tree,))
+        decide(plan, tmp_path / "out")
     assert content(tmp_path / "out") == before
 
 

@@ -12,6 +12,9 @@ import pytest
 
 from allocation import Limit, Problem, solve
 from allocation.engine.limit import ProblemError
+from allocation.jobs.batch.terms import served_digest
+from allocation.jobs.plan import parse_plan
+from allocation.jobs.tables.served import read_served
 from tests.allocation.jobs.batch.decide_runs import (
     arms_of,
     assert_manifest,
@@ -208,6 +211,32 @@ def test_more_used_than_there_is_is_one_message(
     with pytest.raises(ProblemError, match=match):
         decide(plan_of(folder, 300.0, 150, limits), out, spent=str(tmp_path / "spent.parquet"))
     assert content(out) == before
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.string()])
+def test_whoever_was_served_otherwise_has_another_checksum(kind: pa.DataType, tmp_path: Path):
+    """Not so for rows in another order, nor for what no limit asks about."""
+    plan = parse_plan(plan_of("r", 9.0, 10, '[[limit]]\nname = "few"\nwhere = { segment = "heavy" }\nmax = 9\n'))
+    rows = {"user_id": pa.array([1, 11, 2], pa.int64()).cast(kind), "arm": ["a", "b", "a"], "cost": [1.0, 2.0, 1.0]}
+    rows |= {"resource.minutes": [1, 2, 1], "segment": ["heavy", "light", None], "note": ["x", "y", "z"]}
+
+    def checksum(table: pa.Table) -> str:
+        pq.write_table(table, tmp_path / "s.parquet")
+        return served_digest(plan, read_served(tmp_path / "s.parquet", kind, ("a", "b")))
+
+    table = pa.table(rows)
+    same = [table, table.take([2, 0, 1]), table.drop(["note"])]
+    changes = {
+        "user_id": pa.array([1, 11, 12], pa.int64()).cast(kind),
+        "arm": ["a", "b", "b"],
+        "cost": [1.0, 2.0, 1.5],
+        "resource.minutes": [1, 2, 3],
+        "segment": ["heavy", "heavy", None],
+    }
+    other = [pa.table(rows | {name: cells}) for name, cells in changes.items()]
+    other += [table.append_column("value", [[0.0] * 3]), table.append_column("resource.calls", [[0.0] * 3])]
+    assert len({checksum(one) for one in same}) == 1
+    assert len({checksum(one) for one in (table, *other)}) == 1 + len(other)
 
 
 def test_users_served_that_lie_where_the_decisions_go_are_refused(

@@ -208,7 +208,7 @@ def test_more_files_than_names_and_results_among_the_inputs_are_refused(policies
     """Before anything is predicted; the limit on names is lowered for it."""
     monkeypatch.setattr(writing, "PARTS", 3)
     model = str(policies["line"][1])
-    with pytest.raises(InputError, match="more than 3 files; raise part_rows"):
+    with pytest.raises(InputError, match="more than 3 parts, the most that have names; raise part_rows"):
         run_predict(PredictPlan(model, str(features), part_rows=10), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
     app = Typer()
