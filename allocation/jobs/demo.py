@@ -15,9 +15,12 @@ from sklearn.frozen import FrozenEstimator
 from allocation.engine.money import amount_text
 from allocation.engine.price import margins
 from allocation.engine.problem import Allocation, ProblemError, check_budget
+from allocation.evaluation.estimators import default_largest
 from allocation.evaluation.evaluate import evaluate
+from allocation.evaluation.nuisance import fit_outcomes
+from allocation.evaluation.scores import SPEND, VALUE, score_tables
 from allocation.jobs.source import Source, load
-from allocation.jobs.summary import BASELINES, CHALLENGER, Summary
+from allocation.jobs.summary import BASELINES, CHALLENGER, HEADLINE, Summary
 from allocation.policies.base import ArmMeans, Policy
 from allocation.policies.baselines import BestMix, BestSingleArm, Nobody, OutcomeTargeting, RandomArm
 from allocation.policies.two_stage import TwoStage
@@ -25,6 +28,7 @@ from uplift.campaign import Campaign
 from uplift.errors import InputError
 from uplift.learners import ResponseLearner, SLearner
 from uplift.propensity import share_mismatch
+from uplift.response import Response
 
 HELD_OUT_SHARE = 0.5
 REFUSED_BELOW = 1e-6  # p-value of the log's arm counts under the stated propensities
@@ -51,6 +55,8 @@ class DemoResult:
     ----------
     plan, source : what was run on which log; budget_per_user : the budget that was decided at, money per user.
     held_out : the users decided for, half of the log; the other half fitted the models.
+    response : what two-stage predicts for `held_out`; value_score, spend_score : (n, K+1) of the headline estimator
+        for the same users (see `evaluation.scores`).
     allocation : the two-stage decision for `held_out`; expected_value, expected_cost, margin : (n,), of each
         user's arm, as predicted; the margin in value units (see `engine.price.margins`).
     warnings : what the reader must know first.
@@ -61,6 +67,9 @@ class DemoResult:
     source: Source
     budget_per_user: float
     held_out: Campaign
+    response: Response
+    value_score: NDArray[np.float64]
+    spend_score: NDArray[np.float64]
     allocation: Allocation
     expected_value: NDArray[np.float64]
     expected_cost: NDArray[np.float64]
@@ -123,6 +132,7 @@ def run_demo(plan: DemoPlan, progress: Callable[[str], None] = lambda _: None) -
     budgets = sorted({share * len(held_out) for share in budget_grid(control, per_user)})
     times = "1 budget" if len(budgets) == 1 else f"{len(budgets)} budgets"
     progress(f"deciding for {len(held_out):,} held-out users at {times}, and verifying")
+    outcomes = fit_outcomes(held_out, seed=plan.seed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         evaluation = evaluate(
@@ -132,17 +142,22 @@ def run_demo(plan: DemoPlan, progress: Callable[[str], None] = lambda _: None) -
             reference=BASELINES,
             n_bootstrap=plan.n_bootstrap,
             seed=plan.seed,
+            outcome_model=outcomes,
             allow_mismatch=True,  # refused or told above, of the whole log
         )
     response = two_stage.predict(held_out)
     problem = two_stage.problem(response, per_user * len(held_out))
     allocation = two_stage.decide(response, problem.budget)
+    scores = score_tables(held_out, [HEADLINE], outcomes, default_largest(len(held_out)))
     rows = np.arange(len(held_out))
     return DemoResult(
         plan=plan,
         source=source,
         budget_per_user=per_user,
         held_out=held_out,
+        response=response,
+        value_score=scores[HEADLINE, VALUE],
+        spend_score=scores[HEADLINE, SPEND],
         allocation=allocation,
         expected_value=problem.value[rows, allocation.decision].astype(np.float64),
         expected_cost=problem.cost[rows, allocation.decision].astype(np.float64),

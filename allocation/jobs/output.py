@@ -1,4 +1,4 @@
-"""The files of a demo: decisions, report and the manifest that describes them."""
+"""The files of a demo: what was predicted and decided, the evidence, the report, and the manifest of them all."""
 
 from __future__ import annotations
 
@@ -11,13 +11,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from allocation.jobs import manifest as entries
+from allocation.jobs.attributes import attributes_of
 from allocation.jobs.demo import DemoResult
 from allocation.jobs.folder import checked_folder, write_folder
+from allocation.jobs.plan import Plan, plan_text
 from allocation.jobs.report import report_html
 from allocation.jobs.summary import MANIFEST
+from allocation.jobs.tables.schema import COST, USER_ID, VALUE
+from allocation.jobs.tables.writing import write_table
 
 DECISIONS, REPORT = "decisions.parquet", "report.html"
-FILES = (DECISIONS, REPORT, MANIFEST)
+RESPONSES, EVIDENCE, PLAN = "responses.parquet", "evidence.parquet", "plan.toml"
+PARTS = (DECISIONS, RESPONSES, EVIDENCE, REPORT, PLAN)
+FILES = (*PARTS, MANIFEST)
+TREATMENT, PROPENSITY, VALUE_SCORE, SPEND_SCORE = "treatment", "propensity.", "score.value.", "score.spend."
 
 
 def check_folder(out: str | Path) -> Path:
@@ -26,7 +33,14 @@ def check_folder(out: str | Path) -> Path:
 
 
 def write_demo(result: DemoResult, out: str | Path) -> None:
-    """Write `decisions.parquet`, `report.html` and `manifest.json` into the folder `out`, whole or not at all.
+    """Write the run into the folder `out`, whole or not at all.
+
+    - `decisions.parquet`: one row a held-out user; `report.html`: what it is worth, to be read.
+    - `responses.parquet`: the response table that was decided on, with features as attributes; `plan.toml`: the plan
+      by which `earmark decide` decides the same.
+    - `evidence.parquet`: of the same users in the same order the arm received, its chances, and the scores of value
+      and spend under each arm, from which any decision is verified.
+    - `manifest.json`: what was run, every estimate, and the checksums of the others.
 
     Raises InputError, which says what was kept, when the file system refuses; see `folder.write_folder`.
     """
@@ -38,7 +52,10 @@ def _write_files(result: DemoResult, staging: Path) -> None:
     (staging / REPORT).write_text(
         report_html(result.summary(), result.plan.seed, version("earmark")), encoding="utf-8"
     )
-    parts = [entries.part(staging, name) for name in (DECISIONS, REPORT)]
+    write_table(responses_table(result), staging / RESPONSES)
+    write_table(evidence_table(result), staging / EVIDENCE)
+    (staging / PLAN).write_text(plan_text(plan_of(result)), encoding="utf-8")
+    parts = [entries.part(staging, name) for name in PARTS]
     (staging / MANIFEST).write_text(entries.text(manifest(result, parts)), encoding="utf-8")
 
 
@@ -54,6 +71,32 @@ def decisions_table(result: DemoResult) -> pa.Table:
             "margin": pa.array(result.margin),
         }
     )
+
+
+def responses_table(result: DemoResult) -> pa.Table:
+    """The response table of the held-out users, with their features as attributes."""
+    response, arms = result.response, result.held_out.arms
+    columns = {USER_ID: pa.array(result.held_out.user_id)}
+    for prefix, table in ((VALUE, response.value), (COST, response.cost)):
+        columns |= {prefix + arm: pa.array(table[:, j]) for j, arm in enumerate(arms)}
+    return pa.table(columns | attributes_of(result.held_out.X, result.held_out.features, tuple(columns)))
+
+
+def evidence_table(result: DemoResult) -> pa.Table:
+    """What the log tells of the held-out users, in their order: arm, chances, scores."""
+    log, arms = result.held_out, np.asarray(result.held_out.arms, dtype=object)
+    columns = {USER_ID: pa.array(log.user_id), TREATMENT: pa.array(arms[log.treatment], type=pa.string())}
+    tables = ((PROPENSITY, log.propensity), (VALUE_SCORE, result.value_score), (SPEND_SCORE, result.spend_score))
+    for prefix, table in tables:
+        assert table is not None
+        columns |= {prefix + arm: pa.array(table[:, j].astype(np.float32)) for j, arm in enumerate(log.arms)}
+    return pa.table(columns)
+
+
+def plan_of(result: DemoResult) -> Plan:
+    """The plan by which `earmark decide` decides what the demo decided."""
+    budget = result.budget_per_user * len(result.held_out)
+    return Plan(name=result.source.name, responses=RESPONSES, budget=budget, currency=result.source.currency)
 
 
 def manifest(result: DemoResult, parts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from allocation.cli import app
+from allocation.jobs.output import FILES
 from allocation.jobs.summary import read_run
 
 ROLES = ["--treatment", "arm", "--value", "spend", "--cost", "cost", "--features", "age,visits", "--user-id", "id"]
@@ -58,7 +59,7 @@ def test_the_demo_on_real_incentives_prints_the_table_and_writes_three_files(tmp
     code, out, _ = demo("--out", str(tmp_path / "o"))
     assert code == 0
     assert "results collected" in out
-    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["decisions.parquet", "manifest.json", "report.html"]
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == sorted(FILES)
 
 
 def test_json_is_the_manifest_and_nothing_else(tmp_path: Path):

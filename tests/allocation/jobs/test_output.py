@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from allocation.jobs.demo import DemoPlan, DemoResult, run_demo
-from allocation.jobs.output import check_folder, write_demo
+from allocation.jobs.output import FILES, check_folder, write_demo
 from allocation.jobs.source import load
 from allocation.jobs.summary import read_run
 from uplift.errors import InputError
@@ -38,7 +38,7 @@ def test_the_decisions_file_alone_proves_the_budget_exactly(run_folder: Path, re
 
 def test_the_manifest_describes_the_files_beside_it(run_folder: Path):
     manifest = json.loads((run_folder / "manifest.json").read_text())
-    assert sorted(contents(run_folder)) == ["decisions.parquet", "manifest.json", "report.html"]
+    assert sorted(contents(run_folder)) == sorted(FILES)
     for part in manifest["parts"]:
         data = (run_folder / part["file"]).read_bytes()
         assert len(data) == part["bytes"]
@@ -146,7 +146,7 @@ def test_a_folder_on_another_file_system_is_written(result: DemoResult, tmp_path
         (tmp_path / "link").symlink_to(elsewhere)
         for _ in range(2):
             write_demo(result, tmp_path / "link")
-        assert sorted(contents(Path(elsewhere))) == ["decisions.parquet", "manifest.json", "report.html"]
+        assert sorted(contents(Path(elsewhere))) == sorted(FILES)
         assert read_run(Path(elsewhere)).users == len(result.held_out)
 
 

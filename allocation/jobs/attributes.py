@@ -1,0 +1,47 @@
+"""Attributes of users from their features: a few groups of each, by which limits and segments speak of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+FEW = 8  # different values of a feature, which are groups as they are; of more a quarter of the users makes one
+CUTS = (0.25, 0.5, 0.75)
+MOST = 24  # features; of more the first ones
+
+
+def attributes_of(X: NDArray[np.floating], features: Sequence[str], taken: Sequence[str]) -> dict[str, pa.Array]:
+    """Each feature as a column of text, (n,): its value where there are few, else the quarter it lies in.
+
+    `taken` are names of other columns of the table, which no attribute may have. Features of a single value are left
+    out, for they tell nobody apart.
+    """
+    found = {}
+    for j, name in enumerate(features[:MOST]):
+        labels = _labels(X[:, j].astype(np.float64))
+        if labels is not None and name not in taken:
+            found[name] = labels
+    return found
+
+
+def _labels(x: NDArray[np.float64]) -> pa.Array | None:
+    values, code = np.unique(x, return_inverse=True)
+    if len(values) < 2:
+        return None
+    if len(values) <= FEW:
+        names = [_number(v) for v in values]
+    else:
+        cuts = np.unique(np.quantile(x, CUTS, method="inverted_cdf"))
+        code = np.searchsorted(cuts, x)  # a cut belongs to the group below it
+        names = [f"up to {_number(cuts[0])}"]
+        names += [f"above {_number(a)} to {_number(b)}" for a, b in pairwise(cuts)]
+        names.append(f"above {_number(cuts[-1])}")
+    return pa.array(names).take(pa.array(code))
+
+
+def _number(x: float) -> str:
+    return f"{x:,.0f}" if float(x).is_integer() else f"{x:.3g}"

@@ -1,0 +1,94 @@
+"""The two charts of the budget view: gain against the budget beside its rivals, and the mix of arms."""
+
+from __future__ import annotations
+
+import math
+
+import altair as alt
+import pandas as pd
+
+from allocation.jobs.answers import CURRENT, Answer, Answers, rival_lines
+from allocation.jobs.summary import CHALLENGER
+from app.charts import HEIGHT, SHORT, Labels, arm_colours, dressed, inks
+
+OWN, PROMISED = "this policy", "promised"
+SOLID, DOTTED, DASHED = [1, 0], [2, 3], [6, 3]
+
+
+def frontier_chart(answers: Answers, answer: Answer, theme: str) -> alt.LayerChart:
+    """Verified gain with its band, promised gain, rivals, and the chosen budget."""
+    frame, look = answers.curve(), inks(theme)
+    own, verified, title = look[CHALLENGER], "gain" in frame, f"gain above {answers.run.arms[0]}"
+    x, y = _x(answers), alt.Y("gain:Q", title=f"{title} ({answers.run.value_name})", axis=_axis())
+    labels, layers = Labels(answers.span[1]), []
+
+    def line(rows: pd.DataFrame, colour: str, width: float, dash: list[int], name: str = "") -> None:
+        """A line, and its name at its end."""
+        mark = alt.Chart(rows[["budget", "gain"]]).mark_line(color=colour, strokeWidth=width, strokeDash=dash)
+        layers.append(mark.encode(x=x, y=y))
+        if name:
+            labels.add(name, float(rows["gain"].iloc[-1]), colour)
+
+    if "low" in frame:
+        band = alt.Chart(frame[["budget", "low", "high"]]).mark_area(color=own, opacity=0.22)
+        layers.append(band.encode(x=x, y="low:Q", y2="high:Q"))
+    promised = frame.assign(gain=frame["promised"])
+    line(promised, own, 1.4 if verified else 2.6, DASHED if verified else SOLID, PROMISED)
+    if verified:
+        line(frame.assign(gain=frame["gain"].where(~frame["supported"])), own, 2.6, DOTTED)
+        line(frame.assign(gain=frame["gain"].where(frame["supported"])), own, 2.6, SOLID)
+        labels.add(OWN, float(frame["gain"].iloc[-1]), own)
+        for name, rows in rival_lines(answers).groupby("policy", sort=False):
+            line(rows, look[str(name)], 1.8, SOLID, str(name))
+        layers += _current(answers, look[CURRENT], x, y)
+    layers += [labels.drawn(float(frame.max(numeric_only=True).drop("budget").max())), *_chosen(answer, look, x, y)]
+    room = {"left": 5, "top": 10, "right": 130, "bottom": 5}
+    return dressed(alt.LayerChart(layer=layers, height=HEIGHT, width="container", padding=room), theme)
+
+
+def mix_chart(answers: Answers, answer: Answer, theme: str) -> alt.LayerChart:
+    """Shares of the users on each arm at every budget, control at the bottom."""
+    arms, ink = list(answers.run.arms), inks(theme)["ink"]
+    frame = answers.mix().assign(order=lambda f: f["arm"].map({arm: j for j, arm in enumerate(arms)}))
+    x, axis = _x(answers), alt.Axis(format="%", tickCount=4)
+    y = alt.Y("share:Q", stack="zero", title="share of users", scale=alt.Scale(domain=[0, 1]), axis=axis)
+    legend = alt.Legend(title=None, orient="bottom", labelColor=ink, labelLimit=220, symbolType="square", columns=4)
+    scale = alt.Scale(domain=arms, range=arm_colours(arms, theme))
+    colour = alt.Color("arm:N", scale=scale, sort=arms, legend=legend)
+    areas = alt.Chart(frame).mark_area().encode(x=x, y=y, color=colour, order="order:Q")
+    at = alt.Chart(pd.DataFrame({"budget": [answer.budget]})).mark_rule(color=ink, strokeDash=DASHED).encode(x=x)
+    return dressed(alt.LayerChart(layer=[areas, at], height=220, width="container"), theme)
+
+
+def _x(answers: Answers) -> alt.X:
+    unit = f" ({answers.run.currency})" if answers.run.currency else ""
+    scale = alt.Scale(domain=list(answers.span), nice=False)
+    axis = alt.Axis(labelExpr=SHORT, tickCount=6, grid=False)
+    return alt.X("budget:Q", title=f"budget{unit}", scale=scale, axis=axis)
+
+
+def _axis() -> alt.Axis:
+    return alt.Axis(labelExpr=SHORT, tickCount=5)
+
+
+def _current(answers: Answers, colour: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """What the log's own policy cost and gained, with its interval."""
+    spend, gain = next((spend, gain) for name, spend, gain in answers.rivals if name == CURRENT)
+    cells = {"budget": answers.span[0] + spend, "gain": gain.estimate, "low": gain.low, "high": gain.high}
+    base = alt.Chart(pd.DataFrame([cells | {"name": CURRENT}]))
+    text = base.mark_text(color=colour, dx=8, dy=10, align="left", fontSize=12, fontWeight="bold")
+    return [
+        base.mark_rule(color=colour, strokeWidth=2).encode(x=x, y="low:Q", y2="high:Q"),
+        base.mark_point(color=colour, filled=True, size=70, shape="diamond", opacity=1).encode(x=x, y=y),
+        text.encode(x=x, y="low:Q", text="name:N"),
+    ]
+
+
+def _chosen(answer: Answer, look: dict[str, str], x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """The budget that is set: a line down to it, and a point on the curve."""
+    gain = answer.promised_gain if math.isnan(answer.gain.estimate) else answer.gain.estimate
+    base = alt.Chart(pd.DataFrame({"budget": [answer.budget], "gain": [gain]}))
+    return [
+        base.mark_rule(color=look["ink"], strokeDash=DASHED).encode(x=x),
+        base.mark_point(color=look["ink"], filled=True, size=90, opacity=1).encode(x=x, y=y),
+    ]

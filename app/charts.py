@@ -1,0 +1,88 @@
+"""What the views' charts share: inks, colours, names at the ends of lines. Charts are tested as data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from allocation.jobs.answers import CURRENT
+from allocation.jobs.batch.frontier_charts import ARMS, CONTROL, SHORT
+from allocation.jobs.charts import COLOURS, DARK_COLOURS, THEMES
+
+__all__ = ["HEIGHT", "SHORT", "Labels", "arm_colours", "dressed", "inks", "spread"]
+
+HEIGHT = 340
+LINE = 0.055  # of a chart's height that a line of text takes
+Chart = TypeVar("Chart", alt.Chart, alt.LayerChart, alt.ConcatChart)
+
+
+def inks(theme: str) -> dict[str, str]:
+    """Ink, faint ink and the colour of each policy on a "light" or a "dark" page."""
+    look = THEMES[theme]
+    own = COLOURS | (DARK_COLOURS if theme == "dark" else {})
+    return {"ink": look["ink"], "faint": look["faint"], CURRENT: "#009E73"} | own
+
+
+def arm_colours(arms: Sequence[str], theme: str) -> list[str]:
+    """A colour for each arm, control's grey first; told apart by every common kind of colour vision."""
+    hues = ARMS[theme]
+    return [CONTROL[theme], *(hues[j % len(hues)] for j in range(len(arms) - 1))]
+
+
+def dressed(chart: Chart, theme: str) -> Chart:
+    """The chart in the inks of the page, without a background of its own."""
+    ink, faint = THEMES[theme]["ink"], THEMES[theme]["faint"]
+    axis = alt.AxisConfig(
+        labelColor=ink,
+        titleColor=ink,
+        gridColor=faint,
+        domainColor=faint,
+        tickColor=faint,
+        titleFontWeight="normal",
+        labelFontSize=12,
+        titleFontSize=12,
+    )
+    bare = alt.ViewConfig(stroke=None)
+    found: Chart = chart.configure(background="transparent", font="sans-serif", axis=axis, view=bare)
+    return found
+
+
+@dataclass
+class Labels:
+    """Names at the right ends of lines, `at` on the x axis, each in the colour of its line."""
+
+    at: float
+    rows: list[dict[str, object]] = field(default_factory=list)
+
+    def add(self, name: str, height: float, colour: str) -> None:
+        """The name of a line that ends at a height."""
+        self.rows.append({"name": name, "y": height, "colour": colour})
+
+    def drawn(self, span: float) -> alt.Chart:
+        """The names, apart from one another on a chart whose values span so much."""
+        frame = pd.DataFrame(self.rows).assign(x=self.at)
+        frame["y"] = spread(frame["y"].tolist(), LINE * span)
+        text = alt.Chart(frame).mark_text(align="left", dx=6, fontSize=12, fontWeight="bold")
+        labels: alt.Chart = text.encode(x="x:Q", y="y:Q", text="name:N", color=alt.Color("colour:N", scale=None))
+        return labels
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """The heights moved apart as little as needed, until neighbours are `gap` from one another."""
+    order = np.argsort(heights, kind="stable")
+    placed = np.asarray(heights, dtype=float)[order]
+    for _ in range(100):
+        close = np.flatnonzero(np.diff(placed) < 0.999 * gap)
+        if not len(close):
+            break
+        for k in close:
+            middle = (placed[k] + placed[k + 1]) / 2
+            placed[k], placed[k + 1] = min(placed[k], middle - gap / 2), max(placed[k + 1], middle + gap / 2)
+    found = np.empty(len(placed))
+    found[order] = placed
+    return [float(height) for height in found]

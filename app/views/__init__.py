@@ -1,0 +1,1 @@
+"""The pages: each loads, asks a function of the packages, and draws."""

@@ -1,0 +1,157 @@
+"""Budget: what any amount of money buys, how sure that is, and who gets what."""
+
+from __future__ import annotations
+
+import math
+
+import streamlit as st
+
+from allocation.evaluation.verified_path import Estimated
+from allocation.jobs.answers import Answer, Answers
+from allocation.jobs.numbers import amount, decimals, number
+from app import state
+from app.budget_charts import frontier_chart, mix_chart
+
+
+def show(answers: Answers) -> None:
+    """The view."""
+    run = answers.run
+    st.title("What a budget buys")
+    st.caption(
+        state.plain(
+            f"Totals over {len(run):,} users of {run.plan.name}. Value: {run.value_name}. "
+            f"Money: {run.currency or 'in the unit of the table'}. Intervals hold with 95% confidence, one at a time."
+        )
+    )
+    _moving(answers)
+
+
+@st.fragment
+def _moving(answers: Answers) -> None:
+    """What follows the slider; drawn alone, so that it follows at once."""
+    budget = _budget(answers)
+    answer = answers.at(budget)
+    _figures(answers, answer)
+    theme = state.theme()
+    st.altair_chart(frontier_chart(answers, answer, theme), theme=None, key="frontier")
+    st.caption(_reading(answers))
+    st.subheader("Who gets what")
+    st.altair_chart(mix_chart(answers, answer, theme), theme=None, key="mix")
+
+
+def _budget(answers: Answers) -> float:
+    least, most = answers.span
+    budget = state.chosen_budget(answers)
+    step = 10.0 ** math.floor(math.log10(max(most - least, 1e-9) / 500)) if most > least else 1.0
+    unit = f" ({answers.run.currency})" if answers.run.currency else ""
+
+    def moved(key: str) -> None:
+        """Take over what a widget says, and tell the other."""
+        state.set_budget(float(st.session_state[key]))
+
+    # Both show the session's budget; whichever is touched sets it.
+    st.session_state["budget_slider"] = st.session_state["budget_number"] = budget
+    wide, narrow = st.columns([3, 1], vertical_alignment="bottom")
+    with wide:
+        st.slider(
+            f"Budget{unit}",
+            least,
+            most,
+            step=step,
+            key="budget_slider",
+            on_change=moved,
+            args=("budget_slider",),
+            format="localized",
+            disabled=most <= least,
+        )
+    with narrow:
+        st.number_input(
+            f"Exact budget{unit}",
+            least,
+            most,
+            step=step,
+            key="budget_number",
+            on_change=moved,
+            args=("budget_number",),
+            format=f"%.{max(decimals(step) - 2, 0) if step < 1 else 2}f",
+        )
+    return budget
+
+
+def _figures(answers: Answers, answer: Answer) -> None:
+    run, money = answers.run, answers.run.currency
+    gain, spend, average, marginal = st.columns(4)
+    extra = max(answer.spend - answers.span[0], 0.0)
+    promised_average = answer.promised_gain / extra if extra > 0 else math.nan
+    with gain:
+        _figure(
+            "Incremental value",
+            answer.gain,
+            answer.promised_gain,
+            "",
+            f"{run.value_name}, above giving everybody {run.arms[0]}. Verified on users who by chance received the "
+            "arm decided for them; promised: what the model that decides predicts.",
+        )
+    with spend:
+        _figure(
+            "Spend",
+            answer.extra_spend,
+            answer.spend,
+            money,
+            "What the decisions really cost above control, verified; promised: what the model predicts, never above "
+            "the budget.",
+        )
+    with average:
+        _figure(
+            "Average return",
+            answer.average,
+            promised_average,
+            "",
+            "Incremental value per unit of money spent above control.",
+        )
+    with marginal:
+        _figure(
+            "Marginal return (price)",
+            answer.marginal,
+            answer.price,
+            "",
+            "What the next unit of money buys. Verified on the users around the budget who hold a twentieth of all "
+            "money; promised: the shadow price.",
+        )
+    buys = amount(answer.next_money, money)
+    st.markdown(
+        state.plain(
+            f"The next {buys} buy {_short(answer.next_gain)} more in value, promised"
+            + ("." if answer.next_gain > 0 else ": everything worth buying is bought.")
+        )
+    )
+    if answer.lacking:
+        st.info(state.plain(f"Not verified: {answer.lacking}. Figures are promises."), icon=":material/info:")
+
+
+def _figure(name: str, verified: Estimated, promised: float, unit: str, about: str) -> None:
+    known = not math.isnan(verified.estimate)
+    shown = _short(verified.estimate if known else promised)
+    st.metric(name, f"{shown} {unit}".strip(), help=state.plain(about))
+    if known:
+        low, high = (_short(end) if math.isfinite(end) else "any" for end in verified[1:])
+        st.caption(state.plain(f"verified, 95% interval [{low}, {high}]; promised {_short(promised)}"))
+    else:
+        st.caption("promised, not verified")
+
+
+def _short(x: float) -> str:
+    """Three digits at least, thousands apart."""
+    return number(x, decimals(x))
+
+
+def _reading(answers: Answers) -> str:
+    if answers.path is None:
+        return (
+            "Promised by the model; the band tells how the promise varies with the users, not how wrong the model is."
+        )
+    return (
+        "Thick: verified gain with its 95% interval, dotted where too few logged users received what is decided. "
+        "Dashed: promised by the model. Rivals are verified on the same users; the best single arm is chosen by its "
+        "own result, which errs in its favour."
+    )

@@ -1,0 +1,12 @@
+"""Segments: who is reached, and what it is worth there."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from allocation.jobs.answers import Answers
+
+
+def show(answers: Answers) -> None:
+    """The view."""
+    st.title("Segments")
