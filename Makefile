@@ -29,9 +29,8 @@ $(VENV)/installed-dev: $(VENV)/pyvenv.cfg $(SOURCES)
 demo: $(VENV)/installed  ## run the main job on a real incentive experiment; results in earmark-demo/
 	$(BIN)/earmark demo --out $(OUT)
 
-app: $(VENV)/installed  ## show the demo's results as a page for the browser
-	@test -f $(OUT)/manifest.json || $(BIN)/earmark demo --out $(OUT)
-	$(BIN)/earmark app $(OUT)
+app: $(VENV)/installed  ## the analysts' app in the browser, on the demo
+	$(BIN)/earmark app
 
 test: $(VENV)/installed-dev  ## all tests
 	$(BIN)/pytest -n auto --dist loadgroup

@@ -35,15 +35,15 @@ def frontier_chart(answers: Answers, answer: Answer, theme: str) -> alt.LayerCha
     promised = frame.assign(gain=frame["promised"])
     line(promised, own, 1.4 if verified else 2.6, DASHED if verified else SOLID, PROMISED)
     if verified:
-        line(frame.assign(gain=frame["gain"].where(~frame["supported"])), own, 2.6, DOTTED)
-        line(frame.assign(gain=frame["gain"].where(frame["supported"])), own, 2.6, SOLID)
+        for told, dash in ((~frame["supported"], DOTTED), (frame["supported"], SOLID)):
+            if told.any():
+                line(frame.assign(gain=frame["gain"].where(told)), own, 2.6, dash)
         labels.add(OWN, float(frame["gain"].iloc[-1]), own)
         for name, rows in rival_lines(answers).groupby("policy", sort=False):
             line(rows, look[str(name)], 1.8, SOLID, str(name))
         layers += _current(answers, look[CURRENT], x, y)
     layers += [labels.drawn(float(frame.max(numeric_only=True).drop("budget").max())), *_chosen(answer, look, x, y)]
-    room = {"left": 5, "top": 10, "right": 130, "bottom": 5}
-    return dressed(alt.LayerChart(layer=layers, height=HEIGHT, width="container", padding=room), theme)
+    return dressed(alt.LayerChart(layer=layers, height=HEIGHT, width="container"), theme)
 
 
 def mix_chart(answers: Answers, answer: Answer, theme: str) -> alt.LayerChart:

@@ -16,15 +16,23 @@ from app.views import budget, compare, evidence, export, limits, segments
 from uplift.errors import InputError
 
 View = Callable[[Answers], None]
-VIEWS: tuple[tuple[str, str, str, View], ...] = (("Budget", "budget", ":material/savings:", budget.show),)
+VIEWS: tuple[tuple[str, str, View], ...] = (
+    ("Budget", "budget", budget.show),
+    ("Limits", "limits", limits.show),
+    ("Compare", "compare", compare.show),
+    ("Segments", "segments", segments.show),
+    ("Evidence", "evidence", evidence.show),
+    ("Export", "export", export.show),
+)
 
 
 def page(place: Path) -> None:
     """Load the run and draw the chosen view, or say in one message why it cannot be shown."""
     st.set_page_config(page_title="earmark", layout="wide")
+    # Without icons: Streamlit asks a host of Google for the picture of one.
     views = [
-        st.Page(partial(_shown, view, place), title=title, icon=icon, url_path=name, default=not k)
-        for k, (title, name, icon, view) in enumerate(VIEWS)
+        st.Page(partial(_shown, view, place), title=title, url_path=name, default=not k)
+        for k, (title, name, view) in enumerate(VIEWS)
     ]
     st.navigation(views).run()
 
@@ -37,7 +45,7 @@ def _shown(view: View, place: Path) -> None:
         state.side(answers)
         view(answers)
     except (InputError, ProblemError) as error:
-        st.error(state.plain(str(error)), icon=":material/error:")
+        st.error(state.plain(str(error)))
 
 
 if __name__ == "__main__":

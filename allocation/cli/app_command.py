@@ -9,34 +9,40 @@ from typing import Annotated
 
 import typer
 
-from allocation.cli.plumbing import one_message
+from allocation.cli.plumbing import Progress, one_message
+
+DEMO = "earmark-demo"
 
 
 def show_app(
-    run: Annotated[Path, typer.Argument(help="Folder that `earmark demo` wrote.", metavar="FOLDER")] = Path(
-        "earmark-demo"
-    ),
-    port: Annotated[int, typer.Option(help="Port on this machine to listen at.", metavar="NUMBER")] = 8501,
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder that `earmark demo` wrote, or a response table. [default: the demo in earmark-demo, which "
+            "is made first if it is not there]",
+            metavar="RUN",
+            show_default=False,
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port on this machine to listen at.", metavar="NUMBER")
+    ] = 8501,
 ) -> None:
     """Show a run as a page: open the printed address in a browser. Serves this machine only, sends no telemetry."""
-    from importlib.util import find_spec
-
     with one_message():
-        from allocation.jobs.summary import read_run
-        from uplift.files import expanded
+        from allocation.jobs.run import check_place
 
-        folder = expanded(run).resolve()
-        read_run(folder)  # so that a wrong folder is said here, not in the browser
-    page = find_spec("app.main")
-    assert page is not None
-    assert page.origin is not None
-    settings = {
-        "server.address": "127.0.0.1",
-        "server.port": str(port),
-        "server.headless": "true",
-        "browser.gatherUsageStats": "false",
-        "client.toolbarMode": "viewer",
-    }
-    options = [f"--{name}={setting}" for name, setting in settings.items()]
-    command = [sys.executable, "-m", "streamlit", "run", page.origin, *options, "--", str(folder)]
-    os.execv(sys.executable, command)  # the server takes this process's place, so that ending one ends both
+        if run is None and not Path(DEMO).exists():
+            _make_demo(Path(DEMO))
+        place = check_place(DEMO if run is None else run)
+    # The server takes this process's place, so that ending one ends both.
+    os.execv(sys.executable, [sys.executable, "-m", "app", str(place), str(port)])
+
+
+def _make_demo(place: Path) -> None:
+    """The demo run, which a newcomer sees at first."""
+    from allocation.jobs.demo import DemoPlan, run_demo
+    from allocation.jobs.output import write_demo
+
+    with Progress() as progress:
+        write_demo(run_demo(DemoPlan(), progress.step), place)

@@ -13,9 +13,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from allocation.jobs.output import EVIDENCE, PLAN, PROPENSITY, RESPONSES, SPEND_SCORE, TREATMENT, VALUE_SCORE
+from allocation.jobs.output import (
+    EVIDENCE,
+    PLAN,
+    PROPENSITY,
+    REPORT,
+    RESPONSES,
+    SPEND_SCORE,
+    TREATMENT,
+    VALUE_SCORE,
+)
 from allocation.jobs.plan import Plan, read_plan
-from allocation.jobs.summary import MANIFEST, Summary, read_run
+from allocation.jobs.summary import Summary, read_run
 from allocation.jobs.tables.open import open_responses
 from allocation.jobs.tables.schema import COST, ELIGIBLE, RESOURCE, USER_ID, VALUE
 from uplift.errors import InputError
@@ -83,22 +92,26 @@ def open_run(place: str | Path) -> Run:
     Everything is read into memory: some 16 bytes a user and arm, and 24 more with evidence. Raises InputError for a
     place that holds neither, for a damaged file, for evidence of other users, and for more than LARGEST users.
     """
+    path = check_place(place)
+    if not (path / RESPONSES).is_file():
+        return _read(path, Plan(name=path.stem, responses=str(path)), path, None)
+    run = _read(path, read_plan(path / PLAN), path / RESPONSES, read_run(path))
+    return _with_evidence(run, path / EVIDENCE)
+
+
+def check_place(place: str | Path) -> Path:
+    """The place as an absolute path; raises InputError where there is neither a run nor a table. Nothing is read."""
     path = expanded(place).resolve()
     if (path / RESPONSES).is_file():
-        summary, plan = read_run(path), read_plan(path / PLAN)
-        run = _read(path, plan, path / RESPONSES, summary)
-        return _with_evidence(run, path / EVIDENCE)
-    if (path / MANIFEST).is_file() and not any(path.glob("*.parq*")):
-        read_run(path)  # says what is wrong with it
+        return path
+    if (path / REPORT).is_file():
+        raise InputError(f"{path} was written by an earlier earmark, without {RESPONSES}; run `earmark demo` again")
     if not path.exists() or (path.is_dir() and not any(path.rglob("*.parquet"))):
         raise InputError(
             f"{path} holds no run; give the folder that `earmark demo --out FOLDER` wrote, or a response table, "
             "which `earmark predict` writes"
         )
-    if path.is_dir() and (path / "report.html").is_file():
-        raise InputError(f"{path} was written by an earlier earmark, without {RESPONSES}; run `earmark demo` again")
-    plan = Plan(name=path.stem, responses=str(path))
-    return _read(path, plan, path, None)
+    return path
 
 
 def _read(place: Path, plan: Plan, table: Path, summary: Summary | None) -> Run:

@@ -126,7 +126,7 @@ def _figures(answers: Answers, answer: Answer) -> None:
         )
     )
     if answer.lacking:
-        st.info(state.plain(f"Not verified: {answer.lacking}. Figures are promises."), icon=":material/info:")
+        st.info(state.plain(f"Not verified: {answer.lacking}. Figures are promises."))
 
 
 def _figure(name: str, verified: Estimated, promised: float, unit: str, about: str) -> None:

@@ -285,4 +285,4 @@ def test_help_and_version_need_no_numerical_library():
 def test_the_app_command_refuses_a_folder_without_a_run(tmp_path: Path):
     result = CliRunner().invoke(app, ["app", str(tmp_path)])
     assert result.exit_code == 1
-    assert "manifest.json does not exist" in result.stderr
+    assert f"{tmp_path} holds no run; give the folder that `earmark demo --out FOLDER` wrote" in result.stderr

@@ -1,0 +1,47 @@
+"""Serves the page: reads the run first, so that the first visitor waits for nothing, and then listens."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+SETTINGS = {
+    "server.address": "127.0.0.1",
+    "server.headless": "true",
+    "server.fileWatcherType": "none",
+    "server.maxUploadSize": "200",
+    "browser.gatherUsageStats": "false",
+    "client.toolbarMode": "viewer",
+    "client.showErrorDetails": "none",
+    "client.showErrorLinks": "false",
+    "theme.primaryColor": "#0072B2",
+}
+
+
+def main(place: Path, port: int) -> None:
+    """Serve the run in a folder to this machine alone; a run that cannot be shown is one message and exit code 1."""
+    from allocation.engine.problem import ProblemError
+    from app import main as page
+    from app import state
+    from uplift.errors import InputError
+
+    assert page.VIEWS  # imported so that no visitor waits for it
+    sys.stderr.write(f"reading {place} ...\n")
+    try:
+        answers = state.current(place)
+    except (InputError, ProblemError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
+    sys.stderr.write(f"{len(answers.run):,} users; end with Ctrl-C\n")
+    from streamlit.web.cli import main as streamlit
+
+    script = find_spec("app.main")
+    assert script is not None
+    assert script.origin is not None
+    options = [f"--{name}={setting}" for name, setting in (SETTINGS | {"server.port": str(port)}).items()]
+    streamlit(["run", script.origin, *options, "--", str(place)])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
