@@ -8,7 +8,7 @@ SOURCES := pyproject.toml constraints.txt
 # Not ?=: an OUT that happens to stand in the environment must not decide where results go.
 OUT := earmark-demo
 
-.PHONY: help demo app test fuzz lint format bench bench-batch bench-end-to-end bench-long-tail readme clean
+.PHONY: help demo app test fuzz lint format bench bench-batch bench-app bench-end-to-end bench-long-tail screenshots readme clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -88,6 +88,12 @@ bench-long-tail: $(VENV)/installed-dev  ## gradient aggregation, plugins and mem
 	$(BIN)/python tests/benchmarks/longtail.py run
 	$(BIN)/python tests/benchmarks/longtail.py table
 	$(BIN)/python tests/benchmarks/longtail.py chart --settings paper --out docs/long-tail.png
+
+bench-app: $(VENV)/installed-dev  ## the app: first paint, slider, memory, ten sessions (about ten minutes)
+	$(BIN)/python -m tests.benchmarks.app
+
+screenshots: $(VENV)/installed-dev  ## take the README's pictures of the app anew
+	$(BIN)/python docs/screenshots.py
 
 readme: $(VENV)/installed  ## draw the README's pictures and print its demo output anew
 	$(BIN)/python docs/refresh_readme.py

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
 import sys
 from io import TextIOWrapper
 from typing import Annotated
@@ -19,6 +17,7 @@ from allocation.cli.fit_command import fit
 from allocation.cli.frontier_command import frontier
 from allocation.cli.inspect_command import inspect
 from allocation.cli.predict_command import predict
+from allocation.cli.process import settle_process
 from allocation.cli.recommend_command import recommend
 from allocation.cli.simulate_command import simulate
 
@@ -48,7 +47,7 @@ def main() -> None:
     for output in (sys.stdout, sys.stderr):
         if isinstance(output, TextIOWrapper):
             output.reconfigure(errors="replace")  # a terminal without some letters still shows the rest
-    atexit.register(gc.freeze)  # else Python ends by looking for cycles in all that libraries hold: half a second
+    settle_process()
     app()
 
 

@@ -92,7 +92,7 @@ class VerifiedPath:
         Source: E. C. Fieller 1954 (the idea; not quoted).
         """
         gain, spend, gain_gain, spend_spend, gain_spend = self.at(budget)[0, :5]
-        return _ratio(
+        return ratio(
             gain,
             spend,
             float(self._variance(gain, gain, gain_gain)),
@@ -114,7 +114,7 @@ class VerifiedPath:
         gain, spend = (np.bincount(user, self.delta[first:end, k]) for k in (0, 1))
         g, c = float(gain.sum()), float(spend.sum())
         vg, vc = self._variance(g, g, float(gain @ gain)), self._variance(c, c, float(spend @ spend))
-        return _ratio(g, c, float(vg), float(vc), float(self._variance(g, c, float(gain @ spend))), _quantile(level))
+        return ratio(g, c, float(vg), float(vc), float(self._variance(g, c, float(gain @ spend))), _quantile(level))
 
     def _slice(self, budget: float, share: float) -> tuple[int, int]:
         """The steps of a slice of all money around a budget."""
@@ -210,7 +210,7 @@ def _left(step: NDArray[np.int32], to: NDArray[np.int32], base: NDArray[np.int64
     return came
 
 
-def _ratio(gain: float, spend: float, vg: float, vc: float, cov: float, z: float) -> Estimated:
+def ratio(gain: float, spend: float, vg: float, vc: float, cov: float, z: float) -> Estimated:
     """Fieller's interval of gain / spend: where (gain - r spend)^2 <= z^2 var(gain - r spend)."""
     if not spend:
         return Estimated(math.nan, math.nan, math.nan)

@@ -115,6 +115,20 @@ def listed(manifest: Path) -> set[str]:
     return names
 
 
+def earlier_parts(folder: Path, what: str) -> list[str]:
+    """The parts of an earlier run in the folder, which this one replaces; none where it is not there.
+
+    Raises InputError for any other file, which would be lost, or read as users: `what` is what the run makes.
+    """
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    known = listed(folder / MANIFEST)
+    # A staging folder is what a run that was killed has left behind.
+    other = [name for name in there if name not in known and not name.startswith(STAGED)]
+    if other:
+        raise InputError(f"{folder} holds {other[0]!r}, which is no part of a {what}; choose another --out")
+    return [name for name in there if name in known - {MANIFEST}]
+
+
 def _discard(staging: Path | None, parents: Sequence[Path]) -> None:
     if staging is not None:
         shutil.rmtree(staging, ignore_errors=True)

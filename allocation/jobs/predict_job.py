@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from allocation.jobs import manifest as entries
-from allocation.jobs.folder import STAGED, checked_folder, listed, write_folder
+from allocation.jobs.folder import checked_folder, earlier_parts, write_folder
 from allocation.jobs.paced import Paced
 from allocation.jobs.summary import MANIFEST
 from allocation.jobs.tables.blocks import Source
@@ -69,7 +69,7 @@ def run_predict(
     part_name(parts - 1)  # the last one is refused first
     names = [part_name(k) for k in range(parts)]
     folder = checked_folder(out, [*names, MANIFEST], COMMAND)
-    earlier = _earlier(folder)
+    earlier = earlier_parts(folder, "prediction")
     source.start_fingerprint()
 
     def fill(staging: Path) -> None:
@@ -99,17 +99,6 @@ def write_parts(source: Source, part_rows: int, folder: Path, progress: Callable
     for k, block in enumerate(source.stream(part_rows)):
         write_table(table_of(block, source.arms), folder / part_name(k))
         told.step("users predicted", block.first + len(block), source.n)
-
-
-def _earlier(folder: Path) -> list[str]:
-    """The files of an earlier prediction; InputError for any other, which would be lost or read as users."""
-    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    known = listed(folder / MANIFEST)
-    # A staging folder is what a run that was killed has left behind.
-    other = [name for name in there if name not in known and not name.startswith(STAGED)]
-    if other:
-        raise InputError(f"{folder} holds {other[0]!r}, which is no part of a prediction; choose another --out")
-    return [name for name in there if name in known - {MANIFEST}]
 
 
 def _plain(plan: PredictPlan) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -13,16 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from allocation.jobs import manifest as entries
-from allocation.jobs.folder import STAGED, checked_folder, write_folder
+from allocation.jobs.folder import checked_folder, earlier_parts, write_folder
 from allocation.jobs.paced import Paced
 from allocation.jobs.simulated_tables import Simulated, check_simulated, simulated_tables
 from allocation.jobs.summary import MANIFEST
 from allocation.jobs.tables.writing import PART_ROWS, PARTS, part_name
 from uplift.errors import InputError
-from uplift.files import expanded
 
 COMMAND = "simulate"
-_PART = re.compile(r"part-\d{5}\.parquet")
 
 
 @dataclass(frozen=True)
@@ -50,20 +47,6 @@ def check_plan(plan: SimulatePlan) -> None:
         )
 
 
-def check_folder(out: str | Path) -> Path:
-    """The folder that a simulation may be written to: new, empty, or one of an earlier simulation and nothing else.
-
-    Raises InputError for any other, and for one that may not be written to.
-    """
-    folder = expanded(out).resolve()
-    there = [] if not folder.is_dir() else sorted(path.name for path in folder.iterdir())
-    # A staging folder is what a run that was killed has left behind.
-    other = [name for name in there if name != MANIFEST and not _PART.fullmatch(name) and not name.startswith(STAGED)]
-    if other:
-        raise InputError(f"{folder} holds {other[0]!r}, which is no part of a simulation; choose another --out")
-    return checked_folder(out, [*filter(_PART.fullmatch, there), MANIFEST], COMMAND)
-
-
 def run_simulation(
     plan: SimulatePlan, out: str | Path, progress: Callable[[str], None] = lambda _: None
 ) -> dict[str, Any]:
@@ -74,7 +57,8 @@ def run_simulation(
     Raises InputError for a plan or folder that cannot be used, and where the file system refuses.
     """
     check_plan(plan)
-    folder = check_folder(out)
+    folder = checked_folder(out, [*plan.files, MANIFEST], COMMAND)
+    earlier = earlier_parts(folder, "simulation")
     progress(f"drawing {plan.simulated.users:,} users into {folder}")
     manifest: dict[str, Any] = {}
 
@@ -83,8 +67,7 @@ def run_simulation(
         manifest.update(_manifest(plan, staging))
         (staging / MANIFEST).write_text(entries.text(manifest), encoding="utf-8")
 
-    earlier = [path.name for path in folder.iterdir() if _PART.fullmatch(path.name)] if folder.is_dir() else []
-    write_folder(folder, [*sorted({*plan.files, *earlier}), MANIFEST], _fill)
+    write_folder(folder, [*dict.fromkeys([*plan.files, *earlier]), MANIFEST], _fill)
     return manifest
 
 

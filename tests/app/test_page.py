@@ -1,42 +1,55 @@
-"""The page on a run: its content by AppTest, and a real server in a real browser."""
+"""The page and its budget view: logic by AppTest, the rest in a real browser."""
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from allocation.jobs import table
-from allocation.jobs.summary import read_run
-from app.main import plain
+from allocation.jobs.answers import answers_of
+from allocation.jobs.run import open_run
+from app.budget_charts import frontier_chart, mix_chart
+from app.charts import spread
+from app.main import VIEWS
+from app.state import plain
+from tests.app.conftest import Visit
 
 PAGE = Path(__file__).resolve().parents[2] / "app" / "main.py"
 
 
 def render(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setattr(sys, "argv", ["main.py", str(folder)])
-    return AppTest.from_file(str(PAGE), default_timeout=30).run()
+    return AppTest.from_file(str(PAGE), default_timeout=60).run()
 
 
-def test_the_page_shows_verdict_table_and_mix(run_folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_figures_follow_the_budget(run_folder: Path, monkeypatch: pytest.MonkeyPatch):
     page = render(run_folder, monkeypatch)
-    run = read_run(run_folder)
     assert not page.exception
-    assert page.title[0].value == f"What a budget buys: {run.name}"
-    sentences = [f"- {plain(sentence)}" for sentence in table.verdict(run)]
-    assert [m.value for m in page.markdown][: len(sentences)] == sentences
-    assert len(page.dataframe[0].value) == len(table.rows(run))
-    shown = page.dataframe[1].value
-    assert dict(zip(shown["arm"], shown["users"], strict=True)) == run.arm_users
-    assert shown["share"].sum() == pytest.approx(1)
+    assert page.title[0].value == "What a budget buys"
+    answers = answers_of(open_run(run_folder))
+    assert page.number_input[0].value == pytest.approx(answers.run.plan.budget)
+    before = [figure.value for figure in page.metric]
+    half = round(answers.span[1] / 2, 2)
+    page.number_input[0].set_value(half).run()
+    assert not page.exception
+    assert page.slider[0].value == pytest.approx(half, rel=0.01)
+    after = [figure.value for figure in page.metric]
+    assert after != before
+    told = answers.at(half)
+    assert float(after[0].replace(",", "")) == pytest.approx(told.gain.estimate, rel=0.01)
+
+
+def test_a_response_table_is_shown_as_promises(run_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    page = render(run_folder / "responses.parquet", monkeypatch)
+    assert not page.exception
+    assert [info.value for info in page.info] == [
+        "Not verified: no log of these users is there. Figures are promises."
+    ]
 
 
 def test_names_of_the_log_are_no_markdown():
@@ -48,42 +61,68 @@ def test_a_folder_without_a_run_is_one_message(tmp_path: Path, monkeypatch: pyte
     page = render(tmp_path, monkeypatch)
     assert not page.exception
     assert len(page.error) == 1
-    assert "manifest.json does not exist" in page.error[0].value
+    assert "holds no run; give the folder" in page.error[0].value
 
 
-@pytest.fixture
-def address(run_folder: Path) -> Iterator[str]:
-    """`earmark app` on a free port, answering."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "allocation.cli", "app", str(run_folder), "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).read()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(20)
+def test_labels_at_the_ends_of_lines_keep_apart():
+    placed = spread([1.0, 1.1, 5.0, 1.05], 0.5)
+    gaps = sorted(placed)
+    assert min(b - a for a, b in pairwise(gaps)) >= 0.49
+    assert placed[2] == 5.0
+    assert placed[0] < placed[3] < placed[1]
 
 
-def test_in_a_browser_nothing_outside_this_machine_is_asked(browser: Any, address: str):
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    requests, errors = [], []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.goto(address)
-    page.get_by_text("What a budget buys").wait_for(timeout=60_000)
-    page.locator("canvas, svg.marks").first.wait_for(timeout=60_000)
-    outside = [
-        url for url in requests if not url.startswith((address, "data:", "blob:", address.replace("http", "ws")))
-    ]
-    assert outside == []
-    assert errors == []
-    page.close()
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_charts_hold_the_figures(run_folder: Path, theme: str):
+    answers = answers_of(open_run(run_folder))
+    answer = answers.at(answers.span[1] / 2)
+    drawn = frontier_chart(answers, answer, theme).to_dict()
+    names = {row["name"] for rows in drawn["datasets"].values() for row in rows if "name" in row}
+    assert names == {"promised", "this policy", "best single arm", "random", "current policy"}
+    points = [row for rows in drawn["datasets"].values() if len(rows) == 1 for row in rows]
+    assert {"budget": answer.budget, "gain": answer.gain.estimate} in points
+    mix = mix_chart(answers, answer, theme).to_dict()
+    shares = next(rows for rows in mix["datasets"].values() if "share" in rows[0])
+    assert sum(row["share"] for row in shares if row["budget"] == answers.span[0]) == pytest.approx(1)
+
+
+def test_the_budget_in_a_browser(visit: Callable[..., Visit], demo_address: str):
+    """Moved by the keyboard, the figures and the address follow; the address opens the same budget."""
+    seen = visit(demo_address)
+    seen.open()
+    page = seen.page
+    page.locator("canvas, svg.marks").nth(1).wait_for(timeout=60_000)
+    before = page.locator('[data-testid="stMetricValue"]').first.inner_text()
+    handle = page.get_by_role("slider")
+    handle.focus()
+    for _ in range(40):
+        page.keyboard.press("ArrowLeft")
+    page.wait_for_function(
+        "was => document.querySelector('[data-testid=\"stMetricValue\"]').innerText !== was", arg=before
+    )
+    seen.settled()
+    after = page.locator('[data-testid="stMetricValue"]').first.inner_text()
+    assert "budget=" in page.url
+    again = visit(demo_address)
+    again.open(query="?" + page.url.split("?")[1])
+    assert again.page.locator('[data-testid="stMetricValue"]').first.inner_text() == after
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_view_in_a_browser(visit: Callable[..., Visit], demo_address: str, width: int, scheme: str):
+    """Nothing is wrong, nothing is wider than the window."""
+    seen = visit(demo_address, width, scheme)
+    for _, view, _ in VIEWS:
+        seen.open(view)
+        assert seen.page.locator('[data-testid="stException"]').count() == 0
+        assert seen.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_an_empty_folder_is_not_served(tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-m", "allocation.cli", "app", str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {tmp_path} holds no run; give the folder")
+    assert "Traceback" not in done.stderr

@@ -152,14 +152,26 @@ def test_an_earlier_simulation_is_replaced_and_nothing_else(tmp_path: Path):
 
 
 def test_parts_of_somebody_else_are_not_lost(tmp_path: Path):
-    (tmp_path / "part-00007.parquet").write_text("mine")
-    with pytest.raises(
-        InputError, match=r"part-00007.parquet would be lost, and no manifest says that earmark wrote it"
-    ):
-        run_simulation(SimulatePlan(Simulated("log", 10)), tmp_path)
+    plan = SimulatePlan(Simulated("log", 10))
+    mine = tmp_path / "part-00000.parquet"
+    mine.write_text("mine")
+    with pytest.raises(InputError, match=r"part-00000.parquet would be lost, and no manifest says"):
+        run_simulation(plan, tmp_path)
+    mine.rename(tmp_path / "part-00007.parquet")
+    with pytest.raises(InputError, match=r"holds 'part-00007.parquet', which is no part of a simulation"):
+        run_simulation(plan, tmp_path)
     (tmp_path / "manifest.json").write_text('{"earmark": "0", "command": "decide"}')
     with pytest.raises(InputError, match="holds a run of `earmark decide`, which would be lost"):
-        run_simulation(SimulatePlan(Simulated("log", 10)), tmp_path)
+        run_simulation(plan, tmp_path)
+    assert (tmp_path / "part-00007.parquet").read_text() == "mine"
+
+
+def test_a_part_that_an_earlier_simulation_did_not_write_stays(tmp_path: Path):
+    run_simulation(SimulatePlan(Simulated("log", 900), part_rows=300), tmp_path)
+    (tmp_path / "part-00003.parquet").write_text("mine")
+    with pytest.raises(InputError, match=r"holds 'part-00003.parquet', which is no part of a simulation"):
+        run_simulation(SimulatePlan(Simulated("log", 1_200), part_rows=300), tmp_path)
+    assert (tmp_path / "part-00003.parquet").read_text() == "mine"
 
 
 def test_a_failure_leaves_the_earlier_simulation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,44 @@
+"""Draw the README's pictures of the app, every view light and dark: `make screenshots` (needs Chromium)."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from app.main import VIEWS  # noqa: E402
+from tests.benchmarks.app import make, served  # noqa: E402
+
+WIDTH, SCALE, TALLEST = 1280, 1, 2_200  # pixels
+
+
+def main() -> None:
+    """Take every picture into docs/."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "thornton_hiv"
+        make(run, ["demo"])
+        with served(run) as (address, _), sync_playwright() as playwright:
+            path = shutil.which("chromium")
+            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+            for theme in ("light", "dark"):
+                for _, view, _ in VIEWS:
+                    page = browser.new_page(viewport={"width": WIDTH, "height": 900}, color_scheme=theme)
+                    page.goto(f"{address}/{view}")
+                    page.locator("h1").first.wait_for(timeout=60_000)
+                    page.wait_for_timeout(2_000)
+                    height = page.evaluate("document.querySelector('[data-testid=\"stMain\"]').scrollHeight")
+                    page.set_viewport_size({"width": WIDTH, "height": min(int(height), TALLEST)})
+                    page.wait_for_timeout(1_500)  # charts are drawn anew for the taller window
+                    page.screenshot(path=ROOT / "docs" / f"app-{view}-{theme}.png")
+                    page.close()
+            browser.close()
+
+
+if __name__ == "__main__":
+    main()

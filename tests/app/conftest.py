@@ -1,0 +1,96 @@
+"""A served app, and a page of it in a real browser that notes what goes wrong."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+QUIET = 400  # milliseconds without a spinner, after which a page is taken to be drawn
+
+
+@contextmanager
+def served(run: Path) -> Iterator[str]:
+    """`earmark app RUN` on a free port, answering; its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "allocation.cli", "app", str(run), "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(900):
+            try:
+                urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).read()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@dataclass
+class Visit:
+    """A page that is looked at, and what it asked for and complained of."""
+
+    page: Any
+    address: str
+    errors: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def open(self, view: str = "", query: str = "") -> None:
+        """Go to a view and wait until it is drawn."""
+        self.page.goto(f"{self.address}/{view}{query}")
+        self.settled()
+
+    def settled(self) -> None:
+        """Wait until there is a heading or a message, and nothing is being computed."""
+        self.page.locator('[data-testid="stMain"] h1, [data-testid="stAlert"]').first.wait_for(timeout=60_000)
+        self.page.locator('[data-test-script-state="running"]').first.wait_for(state="detached", timeout=60_000)
+        self.page.wait_for_timeout(QUIET)
+
+    @property
+    def outside(self) -> list[str]:
+        """What was asked of any other host."""
+        own = (self.address, "data:", "blob:", self.address.replace("http", "ws"))
+        return [url for url in self.asked if not url.startswith(own)]
+
+
+@pytest.fixture(scope="session")
+def demo_address(run_folder: Path) -> Iterator[str]:
+    """The small demo run, served for all tests of a worker."""
+    with served(run_folder) as address:
+        yield address
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
+    """Opens a page at an address; when the test ends it has complained of nothing and asked nobody outside."""
+    made: list[Visit] = []
+
+    def visiting(address: str, width: int = 1280, scheme: str = "light") -> Visit:
+        """A page of a browser of its own."""
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        visit = Visit(page, address)
+        page.on("request", lambda request: visit.asked.append(request.url))
+        page.on("console", lambda message: visit.errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: visit.errors.append(str(error)))
+        made.append(visit)
+        return visit
+
+    yield visiting
+    for visit in made:
+        visit.page.close()
+        assert visit.errors == []
+        assert visit.outside == []
