@@ -118,11 +118,48 @@ def check_propensity(table: NDArray[np.float64], arms: tuple[str, ...]) -> NDArr
     return np.asarray(table / total[:, None])
 
 
+class ShareTest(NamedTuple):
+    """The chance of arm counts that differ as much from those expected, and what was compared.
+
+    chance : p-value, of the test named in `test`, "chi-square" or "Poisson". groups : positions of the arms that were
+    counted together. expected, logged : (groups,) users.
+    """
+
+    chance: float
+    test: str
+    groups: list[list[int]]
+    expected: NDArray[np.float64]
+    logged: NDArray[np.float64]
+
+
 class Mismatch(NamedTuple):
     """Arm counts that contradict the propensities: the chance of as large a difference, and the text for the user."""
 
     chance: float
     text: str
+
+
+def share_test(campaign: Campaign, cluster: NDArray[np.int64] | None = None) -> ShareTest | None:
+    """The log's own arm counts held against the stated propensities; None without propensities or users.
+
+    Chances that were taken from the log's own shares agree with it always. See `share_mismatch`.
+    """
+    p = campaign.propensity
+    if p is None or not len(campaign):
+        return None
+    code = np.arange(len(p)) if cluster is None else cluster
+    groups = counted_together(by_cluster(p, code))
+    pool = np.array([[float(j in group) for group in groups] for j in range(len(campaign.arms))])  # (K+1, groups)
+    alone_chance = tails([j for group in groups for j in group if len(group) > 1], campaign.treatment, p, code)
+    p, got = p @ pool, pool[campaign.treatment]
+    chance, test = chance_of_counts(got, p, code), "chi-square"
+    if alone_chance and min(alone_chance.values()) < chance:
+        j = min(alone_chance, key=lambda arm: alone_chance[arm])
+        chance, test, groups = alone_chance[j], "Poisson", [[j], [k for k in range(len(campaign.arms)) if k != j]]
+        pool = np.array([[float(k in group) for group in groups] for k in range(len(campaign.arms))])
+        p, got = campaign.propensity @ pool, pool[campaign.treatment]
+    chance = min(1.0, chance * (1 + len(alone_chance)))
+    return ShareTest(chance, test, groups, p.sum(axis=0), got.sum(axis=0))
 
 
 def share_mismatch(campaign: Campaign, cluster: NDArray[np.int64] | None = None) -> Mismatch | None:
@@ -146,24 +183,10 @@ def share_mismatch(campaign: Campaign, cluster: NDArray[np.int64] | None = None)
     smallest of these probabilities is multiplied by their number (Bonferroni). It sees wrong shares, not a wrong
     assignment with the right shares, nor wrong shares of rare arms where clusters are mixed.
     """
-    p = campaign.propensity
-    if p is None or not len(campaign):
+    found = share_test(campaign, cluster)
+    if found is None or not found.chance < MISMATCH_BELOW:
         return None
-    code = np.arange(len(p)) if cluster is None else cluster
-    groups = counted_together(by_cluster(p, code))
-    pool = np.array([[float(j in group) for group in groups] for j in range(len(campaign.arms))])  # (K+1, groups)
-    alone_chance = tails([j for group in groups for j in group if len(group) > 1], campaign.treatment, p, code)
-    p, got = p @ pool, pool[campaign.treatment]
-    chance, test = chance_of_counts(got, p, code), "chi-square"
-    if alone_chance and min(alone_chance.values()) < chance:
-        j = min(alone_chance, key=lambda arm: alone_chance[arm])
-        chance, test, groups = alone_chance[j], "Poisson", [[j], [k for k in range(len(campaign.arms)) if k != j]]
-        pool = np.array([[float(k in group) for group in groups] for k in range(len(campaign.arms))])
-        p, got = campaign.propensity @ pool, pool[campaign.treatment]
-    chance *= 1 + len(alone_chance)
-    if not chance < MISMATCH_BELOW:
-        return None
-    expected, logged = p.sum(axis=0), got.sum(axis=0)
+    chance, test, groups, expected, logged = found
     worst = int(np.argmax(np.abs(logged - expected) / np.sqrt(expected)))
     named = " or ".join(repr(campaign.arms[j]) for j in groups[worst])
     alone = ", or name the clusters where users of a group (a household) got their arm together"
