@@ -25,7 +25,7 @@ def inks(theme: str) -> dict[str, str]:
     """Ink, faint ink and the colour of each policy on a "light" or a "dark" page."""
     look = THEMES[theme]
     own = COLOURS | (DARK_COLOURS if theme == "dark" else {})
-    return {"ink": look["ink"], "faint": look["faint"], CURRENT: "#009E73"} | own
+    return {"ink": look["ink"], "faint": look["faint"], CURRENT: "#C9A27A" if theme == "dark" else "#7A4B2A"} | own
 
 
 def arm_colours(arms: Sequence[str], theme: str) -> list[str]:

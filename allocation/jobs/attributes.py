@@ -9,6 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from uplift.causal.activeness import head
+from uplift.errors import InputError
+
+ACTIVENESS = "activeness"
 FEW = 8  # different values of a feature, which are groups as they are; of more a quarter of the users makes one
 CUTS = (0.25, 0.5, 0.75)
 MOST = 24  # features; of more the first ones
@@ -26,6 +30,15 @@ def attributes_of(X: NDArray[np.floating], features: Sequence[str], taken: Seque
         if labels is not None and name not in taken:
             found[name] = labels
     return found
+
+
+def head_and_tail(activeness: NDArray[np.float64]) -> dict[str, pa.Array]:
+    """A column of "head" and "tail", (n,); none where so many are equally active that there is no head."""
+    try:
+        top = head(activeness)
+    except InputError:
+        return {}
+    return {ACTIVENESS: pa.array(["tail", "head"]).take(pa.array(top.astype(np.int64)))}
 
 
 def _labels(x: NDArray[np.float64]) -> pa.Array | None:

@@ -6,11 +6,12 @@ import altair as alt
 import pandas as pd
 import vl_convert
 
-from allocation.jobs.summary import BASELINES, CHALLENGER, Summary
+from allocation.jobs.summary import CHALLENGER, END_TO_END, Summary
 
-# Okabe and Ito's colours: told apart by every common kind of colour vision.
+# Okabe and Ito's colours and a teal: told apart by every common kind of colour vision.
 COLOURS = {
     CHALLENGER: "#0072B2",
+    END_TO_END: "#00565B",
     "best single arm": "#D55E00",
     "best mix of arms": "#E69F00",
     "outcome targeting": "#009E73",
@@ -21,14 +22,16 @@ THEMES = {
     "light": {"background": "#ffffff", "ink": "#1b1f24", "faint": "#d8dde3"},
     "dark": {"background": "#14171b", "ink": "#e6e9ed", "faint": "#3a4149"},
 }
-DARK_COLOURS = {CHALLENGER: "#56B4E9", "nobody": "#A3ADB8"}  # the two that would be too dim on a dark page
-PANEL_WIDTH, PANEL_HEIGHT, COLUMNS = 230, 170, 3
+# Those that would be too dim on a dark page.
+DARK_COLOURS = {CHALLENGER: "#56B4E9", END_TO_END: "#7DE8DC", "nobody": "#A3ADB8"}
+PANEL_HEIGHT = 170
+SHAPES = {3: 230, 4: 168}  # width of a panel where so many stand side by side
 
 
 def cost_curve(run: Summary, theme: str = "light", background: str | None = None) -> alt.ConcatChart:
     """One panel a policy: verified value per user against the budget per user, with the interval as a band.
 
-    The curve of two-stage is repeated in every panel, dashed, so that each baseline is read against it.
+    The curve of two-stage is repeated in every panel, dashed, so that each rival is read against it.
     `theme` is "light" or "dark"; `background` replaces the theme's own, "transparent" for a page that has one.
     """
     frame = run.headline()
@@ -37,7 +40,7 @@ def cost_curve(run: Summary, theme: str = "light", background: str | None = None
     y_range = [float(frame["value_low"].min()), float(frame["value_high"].max())]
     y = alt.Scale(domain=y_range, nice=True, zero=False)
     colours = COLOURS | (DARK_COLOURS if theme == "dark" else {})
-    order = [CHALLENGER, *BASELINES]
+    columns = 3 if len(run.policies) <= 6 else 4
     reference = frame[frame["policy"] == CHALLENGER]
     panels = [
         _panel(
@@ -48,9 +51,10 @@ def cost_curve(run: Summary, theme: str = "light", background: str | None = None
             y,
             colours,
             look["ink"],
-            first=k % COLUMNS == 0,
+            first=k % columns == 0,
+            width=SHAPES[columns],
         )
-        for k, policy in enumerate(order)
+        for k, policy in enumerate(run.policies)
     ]
     title = alt.TitleParams(
         f"Verified value per user ({run.value_name}), {run.users:,} held-out users",
@@ -60,7 +64,7 @@ def cost_curve(run: Summary, theme: str = "light", background: str | None = None
         subtitleColor=look["ink"],
         offset=12,
     )
-    chart = alt.concat(*panels, columns=COLUMNS, spacing={"row": 80, "column": 18}, bounds="flush", title=title)
+    chart = alt.concat(*panels, columns=columns, spacing={"row": 80, "column": 18}, bounds="flush", title=title)
     return themed(chart, theme, background)
 
 
@@ -97,6 +101,7 @@ def _panel(
     colours: dict[str, str],
     ink: str,
     first: bool,
+    width: int,
 ) -> alt.LayerChart:
     # The others' axes are there but unseen: all panels then have the same outline, and their titles one height.
     seen = 1 if first else 0
@@ -112,7 +117,7 @@ def _panel(
         dashed = alt.Chart(reference).mark_line(color=colours[CHALLENGER], strokeWidth=1.4, strokeDash=[4, 3])
         layers.insert(1, dashed.encode(x=x, y=alt.Y("value:Q", scale=y, axis=axis)))
     title = alt.TitleParams(policy, color=ink, fontSize=12, anchor="start", frame="group")
-    return alt.LayerChart(layer=layers, width=PANEL_WIDTH, height=PANEL_HEIGHT, title=title)
+    return alt.LayerChart(layer=layers, width=width, height=PANEL_HEIGHT, title=title)
 
 
 def svg(chart: alt.ConcatChart) -> str:

@@ -15,12 +15,18 @@ from sklearn.frozen import FrozenEstimator
 from allocation.engine.money import amount_text
 from allocation.engine.price import margins
 from allocation.engine.problem import Allocation, ProblemError, check_budget
+from allocation.evaluation.checks import check_held_out
+from allocation.evaluation.decided import decide_all
 from allocation.evaluation.estimators import default_largest
-from allocation.evaluation.evaluate import evaluate
+from allocation.evaluation.evaluate import check_resamples, verify_decided, warn_of_few
+from allocation.evaluation.frame import tidy
 from allocation.evaluation.nuisance import fit_outcomes
 from allocation.evaluation.scores import SPEND, VALUE, score_tables
+from allocation.jobs.compared import Compared, compared_of
+from allocation.jobs.demo_end_to_end import fit_end_to_end
+from allocation.jobs.evidence import Checks, Known, checks_of
 from allocation.jobs.source import Source, load
-from allocation.jobs.summary import BASELINES, CHALLENGER, HEADLINE, Summary
+from allocation.jobs.summary import BASELINES, CHALLENGER, END_TO_END, HEADLINE, Summary
 from allocation.policies.base import ArmMeans, Policy
 from allocation.policies.baselines import BestMix, BestSingleArm, Nobody, OutcomeTargeting, RandomArm
 from allocation.policies.two_stage import TwoStage
@@ -32,12 +38,15 @@ from uplift.response import Response
 
 HELD_OUT_SHARE = 0.5
 REFUSED_BELOW = 1e-6  # p-value of the log's arm counts under the stated propensities
+ESTIMATORS = ("ipw", "sn", HEADLINE)
+LEVEL = 0.95
 BUDGET_MULTIPLES = (0.25, 0.5, 1.0, 1.5, 2.0)
 
 
 @dataclass(frozen=True, eq=False)
 class DemoPlan:
-    """What to run: the arguments of `earmark demo`; `budget_per_user` is money per user, None for the data's own."""
+    """What to run: the arguments of `earmark demo`; `budget_per_user` is money per user, None for the data's own;
+    `epochs` how often the end-to-end nets see every user, None for the usual number."""
 
     data: str = "thornton_hiv"
     users: int | None = None
@@ -45,6 +54,7 @@ class DemoPlan:
     seed: int = 0
     n_bootstrap: int = 1000
     roles: Mapping[str, Any] | None = None
+    epochs: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +70,8 @@ class DemoResult:
     allocation : the two-stage decision for `held_out`; expected_value, expected_cost, margin : (n,), of each
         user's arm, as predicted; the margin in value units (see `engine.price.margins`).
     warnings : what the reader must know first.
-    evaluation : the frame of `evaluate`, totals over `held_out`, budgets as totals.
+    evaluation : the frame of `evaluate`, totals over `held_out`, budgets as totals. compared : any two policies.
+    tuning : what the end-to-end fit says of itself, empty where it was left out. checks : why to believe it, or not.
     """
 
     plan: DemoPlan
@@ -76,6 +87,9 @@ class DemoResult:
     margin: NDArray[np.float64]
     warnings: tuple[str, ...]
     evaluation: pd.DataFrame
+    compared: Compared
+    tuning: str
+    checks: Checks
 
     def summary(self) -> Summary:
         """What is told about the run."""
@@ -101,6 +115,7 @@ class DemoResult:
             },
             warnings=self.warnings,
             evaluation=self.evaluation,
+            tuning=self.tuning,
         )
 
 
@@ -128,28 +143,46 @@ def run_demo(plan: DemoPlan, progress: Callable[[str], None] = lambda _: None) -
         )
     progress(f"fitting on {len(train):,} users, {len(train.arms)} arms, {len(train.features)} features")
     two_stage = TwoStage(SLearner(seed=plan.seed)).fit(train)
-    policies = {CHALLENGER: two_stage, **fit_baselines(train, two_stage.learner_, plan.seed)}
-    budgets = sorted({share * len(held_out) for share in budget_grid(control, per_user)})
+    grid = budget_grid(control, per_user)
+    tuned = fit_end_to_end(train, [share for share in grid if share > control], plan.seed, progress, plan.epochs)
+    policies: dict[str, Policy] = {CHALLENGER: two_stage}
+    policies |= ({} if tuned.policy is None else {END_TO_END: tuned.policy}) | fit_baselines(
+        train, two_stage.learner_, plan.seed
+    )
+    budgets = sorted({share * len(held_out) for share in grid})
     times = "1 budget" if len(budgets) == 1 else f"{len(budgets)} budgets"
     progress(f"deciding for {len(held_out):,} held-out users at {times}, and verifying")
     outcomes = fit_outcomes(held_out, seed=plan.seed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        evaluation = evaluate(
-            policies,
-            held_out,
-            budgets=budgets,
-            reference=BASELINES,
-            n_bootstrap=plan.n_bootstrap,
-            seed=plan.seed,
-            outcome_model=outcomes,
-            allow_mismatch=True,  # refused or told above, of the whole log
+        check_resamples(plan.n_bootstrap)
+        warn_of_few(plan.n_bootstrap, LEVEL)
+        check_held_out(held_out, allow_mismatch=True)  # refused or told above, of the whole log
+        decided = decide_all(policies, held_out, budgets)
+        cells, verified = verify_decided(
+            decided, held_out, ESTIMATORS, plan.n_bootstrap, plan.seed, None, outcomes, None
         )
+        evaluation = tidy(cells, verified, BASELINES, LEVEL, plan.seed)
     response = two_stage.predict(held_out)
     problem = two_stage.problem(response, per_user * len(held_out))
     allocation = two_stage.decide(response, problem.budget)
     scores = score_tables(held_out, [HEADLINE], outcomes, default_largest(len(held_out)))
-    rows = np.arange(len(held_out))
+    rows, chances = np.arange(len(held_out)), held_out.propensity
+    assert chances is not None
+    progress("checking the evidence")
+    known = Known(
+        source.campaign,
+        train,
+        held_out,
+        two_stage,
+        response,
+        outcomes,
+        scores[HEADLINE, VALUE],
+        decided,
+        per_user * len(held_out),
+        evaluation,
+    )
+    told = [*([mismatch.text] if mismatch else []), *([tuned.warning] if tuned.warning else [])]
     return DemoResult(
         plan=plan,
         source=source,
@@ -162,8 +195,18 @@ def run_demo(plan: DemoPlan, progress: Callable[[str], None] = lambda _: None) -
         expected_value=problem.value[rows, allocation.decision].astype(np.float64),
         expected_cost=problem.cost[rows, allocation.decision].astype(np.float64),
         margin=margins(problem, allocation),
-        warnings=tuple(dict.fromkeys([*([mismatch.text] if mismatch else []), *(str(w.message) for w in caught)])),
+        warnings=tuple(dict.fromkeys([*told, *(str(w.message) for w in caught)])),
         evaluation=evaluation,
+        compared=compared_of(
+            decided,
+            cells,
+            verified[ESTIMATORS.index(HEADLINE)],
+            scores[HEADLINE, VALUE],
+            scores[HEADLINE, SPEND],
+            chances,
+        ),
+        tuning=tuned.words,
+        checks=checks_of(known, plan.seed),
     )
 
 

@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from allocation.jobs import manifest as entries
-from allocation.jobs.attributes import attributes_of
+from allocation.jobs.attributes import attributes_of, head_and_tail
+from allocation.jobs.compared import write_compared
 from allocation.jobs.demo import DemoResult
+from allocation.jobs.evidence_file import checks_text
 from allocation.jobs.folder import checked_folder, write_folder
 from allocation.jobs.plan import Plan, plan_text
 from allocation.jobs.report import report_html
@@ -22,9 +24,11 @@ from allocation.jobs.tables.writing import write_table
 
 DECISIONS, REPORT = "decisions.parquet", "report.html"
 RESPONSES, EVIDENCE, PLAN = "responses.parquet", "evidence.parquet", "plan.toml"
-PARTS = (DECISIONS, RESPONSES, EVIDENCE, REPORT, PLAN)
+COMPARISON, CHECKS = "comparison.json", "evidence.json"
+PARTS = (DECISIONS, RESPONSES, EVIDENCE, COMPARISON, CHECKS, REPORT, PLAN)
 FILES = (*PARTS, MANIFEST)
 TREATMENT, PROPENSITY, VALUE_SCORE, SPEND_SCORE = "treatment", "propensity.", "score.value.", "score.spend."
+LOGGED_VALUE, LOGGED_COST = "value", "cost"
 
 
 def check_folder(out: str | Path) -> Path:
@@ -39,7 +43,9 @@ def write_demo(result: DemoResult, out: str | Path) -> None:
     - `responses.parquet`: the response table that was decided on, with features as attributes; `plan.toml`: the plan
       by which `earmark decide` decides the same.
     - `evidence.parquet`: of the same users in the same order the arm received, its chances, and the scores of value
-      and spend under each arm, from which any decision is verified.
+      and spend under each arm, from which any decision is verified; beside them the logged value and cost.
+    - `comparison.json`: what every policy is worth at every budget and how these totals vary together, from which
+      any two are compared. `evidence.json`: why the figures can be believed, or not.
     - `manifest.json`: what was run, every estimate, and the checksums of the others.
 
     Raises InputError, which says what was kept, when the file system refuses; see `folder.write_folder`.
@@ -54,6 +60,8 @@ def _write_files(result: DemoResult, staging: Path) -> None:
     )
     write_table(responses_table(result), staging / RESPONSES)
     write_table(evidence_table(result), staging / EVIDENCE)
+    write_compared(result.compared, staging / COMPARISON)
+    (staging / CHECKS).write_text(checks_text(result.checks), encoding="utf-8")
     (staging / PLAN).write_text(plan_text(plan_of(result)), encoding="utf-8")
     parts = [entries.part(staging, name) for name in PARTS]
     (staging / MANIFEST).write_text(entries.text(manifest(result, parts)), encoding="utf-8")
@@ -79,13 +87,16 @@ def responses_table(result: DemoResult) -> pa.Table:
     columns = {USER_ID: pa.array(result.held_out.user_id)}
     for prefix, table in ((VALUE, response.value), (COST, response.cost)):
         columns |= {prefix + arm: pa.array(table[:, j]) for j, arm in enumerate(arms)}
+    if result.held_out.activeness is not None:
+        columns |= head_and_tail(result.held_out.activeness)
     return pa.table(columns | attributes_of(result.held_out.X, result.held_out.features, tuple(columns)))
 
 
 def evidence_table(result: DemoResult) -> pa.Table:
-    """What the log tells of the held-out users, in their order: arm, chances, scores."""
+    """What the log tells of the held-out users, in their order: arm, value, cost, chances, scores."""
     log, arms = result.held_out, np.asarray(result.held_out.arms, dtype=object)
     columns = {USER_ID: pa.array(log.user_id), TREATMENT: pa.array(arms[log.treatment], type=pa.string())}
+    columns |= {LOGGED_VALUE: pa.array(log.value), LOGGED_COST: pa.array(log.cost)}
     tables = ((PROPENSITY, log.propensity), (VALUE_SCORE, result.value_score), (SPEND_SCORE, result.spend_score))
     for prefix, table in tables:
         assert table is not None
@@ -122,5 +133,6 @@ def manifest(result: DemoResult, parts: list[dict[str, Any]]) -> dict[str, Any]:
         "warnings": list(run.warnings),
         "arm_users": run.arm_users,
         "parts": parts,
+        "end_to_end": run.tuning,
         "evaluation": entries.records(result.evaluation),
     }

@@ -13,8 +13,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from allocation.jobs.compared import Compared, read_compared
+from allocation.jobs.evidence import Checks
+from allocation.jobs.evidence_file import read_checks
 from allocation.jobs.output import (
+    CHECKS,
+    COMPARISON,
     EVIDENCE,
+    LOGGED_COST,
+    LOGGED_VALUE,
     PLAN,
     PROPENSITY,
     REPORT,
@@ -39,13 +46,16 @@ class Evidence:
     """What a randomised log tells of the users of a response table, in their order.
 
     treatment : (n,) arm received. propensity : (n, K+1) chances of each. value_score, spend_score : (n, K+1) doubly
-    robust scores, value units and money, see `evaluation.scores`.
+    robust scores, value units and money, see `evaluation.scores`. value, cost : (n,) as logged; None where an
+    earlier version wrote the run.
     """
 
     treatment: NDArray[np.int64]
     propensity: Table
     value_score: Table
     spend_score: Table
+    value: NDArray[np.float64] | None = None
+    cost: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +67,8 @@ class Run:
     place : the folder or table. plan : the plan that it was decided by; its budget may be None.
     arms : K+1 names, control first. user_id : (n,). value, cost : (n, K+1), value units and money. eligible :
         (n, K+1) or None. resources : consumption by name, (n, K+1) each. attributes : by name, (n,) each.
-    evidence : None where there is no log of these users. summary : of a demo, else None.
+    evidence : None where there is no log of these users. summary : of a demo, else None. compared : its policies.
+    checks : why its figures can be believed, or not; None where an earlier version wrote the run.
     """
 
     place: Path
@@ -71,6 +82,8 @@ class Run:
     attributes: Mapping[str, pa.Array] = field(default_factory=dict)
     evidence: Evidence | None = None
     summary: Summary | None = None
+    compared: Compared | None = None
+    checks: Checks | None = None
 
     def __len__(self) -> int:
         return len(self.value)
@@ -96,7 +109,9 @@ def open_run(place: str | Path) -> Run:
     if not (path / RESPONSES).is_file():
         return _read(path, Plan(name=path.stem, responses=str(path)), path, None)
     run = _read(path, read_plan(path / PLAN), path / RESPONSES, read_run(path))
-    return _with_evidence(run, path / EVIDENCE)
+    checks = read_checks(path / CHECKS, run.arms, len(run))
+    run, compared = replace(_with_evidence(run, path / EVIDENCE), checks=checks), path / COMPARISON
+    return replace(run, compared=read_compared(compared)) if compared.is_file() else run
 
 
 def check_place(place: str | Path) -> Path:
@@ -172,10 +187,13 @@ def _with_evidence(run: Run, file: Path) -> Run:
             np.column_stack([table[prefix + name].to_numpy() for name in run.arms])
             for prefix in (PROPENSITY, VALUE_SCORE, SPEND_SCORE)
         ]
+        logged = [
+            table[name].to_numpy() if name in table.column_names else None for name in (LOGGED_VALUE, LOGGED_COST)
+        ]
         same = table[USER_ID].combine_chunks().cast(run.user_id.type).equals(run.user_id)
     except (KeyError, pa.ArrowInvalid) as error:
         raise InputError(f"{file} is no evidence of this run ({error}); run `earmark demo` again") from None
     if not same or treatment.null_count:
         raise InputError(again)
-    evidence = Evidence(treatment.to_numpy().astype(np.int64), *tables)
+    evidence = Evidence(treatment.to_numpy().astype(np.int64), *tables, *logged)
     return replace(run, evidence=evidence)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # The headline estimator: unbiased, and the least noisy of those that are.
 HEADLINE = "dr"
 CHALLENGER = "two-stage"
+END_TO_END = "end-to-end"
 BASELINES = ("best single arm", "best mix of arms", "outcome targeting", "random", "nobody")
 MANIFEST = "manifest.json"
 # How the columns begin that hold amounts; those that end in `_support` hold words.
@@ -33,6 +34,7 @@ class Summary:
     totals : promised value, gain and spend, price, bound, gap and slack of the written decision.
     warnings : what the reader must know before believing any figure.
     evaluation : the frame of `evaluate`, totals over the held-out users.
+    tuning : what the end-to-end fit says of itself, empty where it was left out.
     """
 
     name: str
@@ -46,6 +48,13 @@ class Summary:
     totals: dict[str, float | None]
     warnings: tuple[str, ...]
     evaluation: pd.DataFrame
+    tuning: str = ""
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The policies in the order in which they are shown."""
+        known = set(self.evaluation["policy"])
+        return tuple(name for name in (CHALLENGER, END_TO_END, *BASELINES) if name in known)
 
     def headline(self) -> pd.DataFrame:
         """The rows of the headline estimator, every amount per user instead of in total."""
@@ -79,6 +88,7 @@ def read_run(folder: str | Path) -> Summary:
             totals=manifest["totals"],
             warnings=tuple(manifest["warnings"]),
             evaluation=_numbers(manifest["evaluation"]),
+            tuning=manifest.get("end_to_end", ""),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no manifest of a run ({type(error).__name__}: {error}); run it again") from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from allocation.evaluation.estimators import FEW
 from allocation.jobs.numbers import Cell, decimals, distinct_places, number, with_interval
-from allocation.jobs.summary import CHALLENGER, Summary
+from allocation.jobs.summary import CHALLENGER, END_TO_END, Summary
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,9 @@ def verdict(run: Summary) -> list[str]:
             f"them at {budget} a user. That is too few to judge it: log more users.",
         ]
     sentences = [*run.warnings, f"At {budget} a user, two-stage {_compared(row)}."]
+    tuned = next((r for r in rows(run) if r.policy == END_TO_END and r.budget == row.budget), None)
+    told = [*([] if tuned is None else [f"End-to-end {_compared(tuned)}."]), run.tuning]
+    sentences += [text for text in [" ".join(told).strip()] if text]
     control = next(iter(run.arm_users))
     if at["matched_control"] >= FEW and run.arm_users[control] < run.users:
         gain = _cell(at["gain"], at["gain_low"], at["gain_high"], value, sign=True)

@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 
 from allocation.engine.problem import ProblemError
+from allocation.jobs import demo_end_to_end
 from allocation.jobs.demo import BUDGET_MULTIPLES, DemoPlan, DemoResult, run_demo
 from allocation.jobs.source import load
-from allocation.jobs.summary import BASELINES, CHALLENGER
+from allocation.jobs.summary import BASELINES, CHALLENGER, END_TO_END
+from allocation.jobs.table import verdict
 from uplift.errors import InputError
 
 
 def test_every_policy_stands_at_every_budget_with_both_estimators(result: DemoResult):
     frame = result.evaluation
-    expected = {CHALLENGER, *BASELINES}
+    expected = {CHALLENGER, END_TO_END, *BASELINES}
     for estimator in ("ipw", "sn"):
         rows = frame[frame["estimator"] == estimator]
         assert len(rows) == len(expected) * len(BUDGET_MULTIPLES)
@@ -69,3 +71,19 @@ def test_named_sources_name_their_money_and_their_value(data_folder: object):
         assert source.currency
         assert source.value_name
         assert source.campaign.propensity is not None
+
+
+def test_the_end_to_end_policy_says_who_decides_and_is_left_out_of_large_logs(
+    result: DemoResult, monkeypatch: pytest.MonkeyPatch
+):
+    assert result.tuning.startswith("Of its candidates the ")
+    assert result.tuning in " ".join(verdict(result.summary()))
+    small = run_demo(DemoPlan("simulated", users=400, n_bootstrap=10))
+    assert END_TO_END not in set(small.evaluation["policy"])
+    assert "End-to-end is left out: on fewer than 1,000 users" in " ".join(verdict(small.summary()))
+    monkeypatch.setattr(demo_end_to_end, "FEWEST", 10)
+    monkeypatch.setattr(demo_end_to_end, "MOST", 100)
+    large = run_demo(DemoPlan("simulated", users=400, n_bootstrap=10))
+    assert END_TO_END not in set(large.evaluation["policy"])
+    assert large.summary().policies == (CHALLENGER, *BASELINES)
+    assert "`earmark evaluate --policies s,end-to-end` has it" in large.warnings[0]

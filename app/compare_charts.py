@@ -1,0 +1,96 @@
+"""The two charts of the compare view: every policy's value on one axis, and its difference to the reference."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from allocation.jobs.compared_at import Comparison
+from app.charts import SHORT, dressed, inks
+
+ROW = 34  # pixels of a policy
+CLEAR = ("better", "worse")
+
+
+def value_chart(found: Comparison, value_name: str, theme: str) -> alt.LayerChart:
+    """Verified value with its interval as point and bar, promised value as a diamond, a row a policy."""
+    look = inks(theme)
+    told = found.rows[["policy", "value", "value_low", "value_high", "promised_value"]]
+    rows = _coloured(told, look)
+    ends = rows[["value", "value_low", "value_high", "promised_value"]]
+    scale = alt.Scale(domain=[float(ends.min().min()), float(ends.max().max())], nice=True, zero=False, padding=14)
+    y, x = _policies(rows), alt.X("value:Q", title=f"value ({value_name})", scale=scale, axis=_axis(scale))
+    known = alt.Chart(rows[rows["value"].notna()])
+    colour = alt.Color("colour:N", scale=None)
+    promised = alt.Chart(rows[rows["promised_value"].notna()])
+    layers = [
+        known.mark_rule(strokeWidth=3).encode(
+            y=y, x=alt.X("value_low:Q", scale=scale), x2="value_high:Q", color=colour
+        ),
+        known.mark_point(filled=True, size=90, opacity=1).encode(y=y, x=x, color=colour, tooltip=_tips(rows)),
+        promised.mark_point(shape="diamond", size=110, strokeWidth=1.8, color=look["ink"], opacity=1).encode(
+            y=y, x=alt.X("promised_value:Q", scale=scale)
+        ),
+        _note(rows[rows["value"].isna()], y, look["ink"], "too few users to verify"),
+    ]
+    return dressed(alt.LayerChart(layer=layers, height=ROW * len(rows), width="container"), theme)
+
+
+def difference_chart(found: Comparison, value_name: str, theme: str) -> alt.LayerChart:
+    """Paired differences to the reference with intervals around a line at zero; what is clear is filled."""
+    look = inks(theme)
+    told = found.rows[found.rows["policy"] != found.reference]
+    rows = _coloured(told[["policy", "difference", "difference_low", "difference_high", "verdict"]], look)
+    rows["fill"] = [c if v in CLEAR else "transparent" for c, v in zip(rows["colour"], rows["verdict"], strict=True)]
+    ends = rows[["difference_low", "difference_high"]]
+    low, high = min(0.0, float(ends.min().min())), max(0.0, float(ends.max().max()))
+    scale = alt.Scale(domain=[low, high] if low < high else [-1, 1], nice=True, padding=14)
+    title = f"value above {found.reference} ({value_name})"
+    y, x = _policies(rows), alt.X("difference:Q", title=title, scale=scale, axis=_axis(scale))
+    known = alt.Chart(rows[rows["difference"].notna()])
+    colour = alt.Color("colour:N", scale=None)
+    zero = alt.Chart(pd.DataFrame({"difference": [0.0]})).mark_rule(color=look["ink"], strokeDash=[4, 3])
+    words = known.mark_text(dy=-11, fontSize=11, color=look["ink"])
+    layers = [
+        zero.encode(x=x),
+        known.mark_rule(strokeWidth=3).encode(
+            y=y, x=alt.X("difference_low:Q", scale=scale), x2="difference_high:Q", color=colour
+        ),
+        known.mark_point(size=100, strokeWidth=2.2, opacity=1).encode(
+            y=y, x=x, color=colour, fill=alt.Fill("fill:N", scale=None), tooltip=_tips(rows)
+        ),
+        words.encode(y=y, x=x, text="verdict:N"),
+        _note(rows[rows["difference"].isna()], y, look["ink"], "too few users to compare"),
+    ]
+    return dressed(alt.LayerChart(layer=layers, height=1.25 * ROW * len(rows), width="container"), theme)
+
+
+def _coloured(rows: pd.DataFrame, look: dict[str, str]) -> pd.DataFrame:
+    """The rows with each policy's colour; one that has none of its own is drawn in ink."""
+    return rows.assign(colour=[look.get(policy, look["ink"]) for policy in rows["policy"]]).reset_index(drop=True)
+
+
+def _policies(rows: pd.DataFrame) -> alt.Y:
+    axis = alt.Axis(title=None, labelFontSize=13, labelLimit=150, domain=False, ticks=False, grid=True)
+    return alt.Y("policy:N", sort=rows["policy"].tolist(), axis=axis, scale=alt.Scale(domain=rows["policy"].tolist()))
+
+
+def _axis(scale: alt.Scale) -> alt.Axis:
+    """Of thousands in short; of less as they are."""
+    largest = max(abs(end) for end in scale["domain"])
+    return alt.Axis(labelExpr=SHORT, tickCount=5) if largest >= 1000 else alt.Axis(format=",.4~g", tickCount=5)
+
+
+def _note(rows: pd.DataFrame, y: alt.Y, ink: str, text: str) -> alt.Chart:
+    """A word in the place of a figure that is not known."""
+    mark = alt.Chart(rows[["policy"]]).mark_text(align="left", dx=4, color=ink, fontStyle="italic", text=text)
+    note: alt.Chart = mark.encode(y=y, x=alt.value(0))
+    return note
+
+
+def _tips(rows: pd.DataFrame) -> list[alt.Tooltip]:
+    numbers = [name for name in rows.columns if pd.api.types.is_numeric_dtype(rows[name])]
+    return [
+        alt.Tooltip("policy:N"),
+        *(alt.Tooltip(f"{name}:Q", title=name.replace("_", " "), format=",.4~g") for name in numbers),
+    ]

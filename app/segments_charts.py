@@ -1,0 +1,92 @@
+"""The two charts of the segments view: verified lift beside the promised, confounded effect beside the adjusted."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from allocation.jobs.summary import CHALLENGER
+from app.charts import SHORT, dressed, inks
+
+ROW = 30  # pixels of a segment
+CONFOUNDED, ADJUSTED = "confounded", "adjusted"
+
+
+def lift_chart(segments: pd.DataFrame, value_name: str, theme: str) -> alt.LayerChart:
+    """Lift a user by segment: point and bar verified, diamond promised, a note where there are too few users."""
+    look = inks(theme)
+    names = ["lift", "lift_low", "lift_high", "promised_lift"]
+    told = segments.reindex(columns=["segment", "users", "lacking", *names])
+    scale = _scale(told[names])
+    y, title = _rows(told), f"value a user above control ({value_name})"
+    x = alt.X("lift:Q", title=title, scale=scale, axis=_axis(scale))
+    known, small = told[told["lift"].notna()], told[told["lift"].isna()]
+    note = small[["segment"]].assign(words="too few users" if "lift" in segments else "")
+    own = alt.Chart(known)
+    layers = [
+        own.mark_rule(strokeWidth=3, color=look[CHALLENGER]).encode(
+            y=y, x=alt.X("lift_low:Q", scale=scale), x2="lift_high:Q"
+        ),
+        own.mark_point(filled=True, size=80, opacity=1, color=look[CHALLENGER]).encode(y=y, x=x),
+        alt.Chart(told)
+        .mark_point(shape="diamond", size=90, strokeWidth=1.6, opacity=1, color=look["ink"])
+        .encode(y=y, x=alt.X("promised_lift:Q", scale=scale, title=title, axis=_axis(scale))),
+        alt.Chart(note)
+        .mark_text(align="left", dx=4, fontStyle="italic", color=look["ink"])
+        .encode(y=y, x=alt.value(0), text="words:N"),
+    ]
+    return dressed(alt.LayerChart(layer=layers, height=ROW * len(told), width="container"), theme)
+
+
+def effect_chart(effects: pd.DataFrame, value_name: str, theme: str) -> alt.LayerChart:
+    """The effect of treatment by segment, raw and adjusted, one above the other, each named at the first segment."""
+    look = inks(theme)
+    colours = {CONFOUNDED: look["best mix of arms"], ADJUSTED: look[CHALLENGER]}
+    known = effects[effects["lacking"] == ""]
+    parts = [
+        known[["segment", name, f"{name}_low", f"{name}_high"]]
+        .set_axis(["segment", "effect", "low", "high"], axis=1)
+        .assign(kind=kind, colour=colours[kind])
+        for kind, name in ((CONFOUNDED, "raw"), (ADJUSTED, "adjusted"))
+    ]
+    told = pd.concat(parts, ignore_index=True)
+    scale, y = _scale(told[["effect", "low", "high"]]), _rows(effects)
+    shift = alt.YOffset("kind:N", sort=[CONFOUNDED, ADJUSTED], scale=alt.Scale(paddingOuter=0.1))
+    colour = alt.Color("colour:N", scale=None)
+    x = alt.X("effect:Q", title=f"effect of treatment, a user ({value_name})", scale=scale, axis=_axis(scale))
+    base = alt.Chart(told)
+    first = told[told["segment"] == (told["segment"].iloc[0] if len(told) else "")]
+    layers = [
+        alt.Chart(pd.DataFrame({"effect": [0.0]})).mark_rule(color=look["ink"], strokeDash=[4, 3]).encode(x=x),
+        base.mark_rule(strokeWidth=3).encode(
+            y=y, yOffset=shift, x=alt.X("low:Q", scale=scale), x2="high:Q", color=colour
+        ),
+        base.mark_point(filled=True, size=70, opacity=1).encode(
+            y=y, yOffset=shift, x=x, color=colour, shape=alt.Shape("kind:N", legend=None)
+        ),
+        alt.Chart(first)
+        .mark_text(align="left", dx=8, fontSize=12, fontWeight="bold")
+        .encode(y=y, yOffset=shift, x=alt.X("high:Q", scale=scale), text="kind:N", color=colour),
+    ]
+    room = {"left": 5, "top": 5, "right": 90, "bottom": 5}
+    return dressed(
+        alt.LayerChart(layer=layers, height=1.7 * ROW * len(effects), width="container", padding=room), theme
+    )
+
+
+def _rows(frame: pd.DataFrame) -> alt.Y:
+    names = frame["segment"].tolist()
+    axis = alt.Axis(title=None, labelFontSize=12, labelLimit=150, domain=False, ticks=False, grid=True)
+    return alt.Y("segment:N", sort=names, scale=alt.Scale(domain=names), axis=axis)
+
+
+def _scale(frame: pd.DataFrame) -> alt.Scale:
+    """One that holds all of the frame's numbers, and zero."""
+    low, high = min(0.0, float(frame.min().min())), max(0.0, float(frame.max().max()))
+    return alt.Scale(domain=[low, high] if low < high else [-1, 1], nice=True, padding=12)
+
+
+def _axis(scale: alt.Scale) -> alt.Axis:
+    """Of thousands in short; of less as they are."""
+    largest = max(abs(end) for end in scale["domain"])
+    return alt.Axis(labelExpr=SHORT, tickCount=5) if largest >= 1000 else alt.Axis(format=",.4~g", tickCount=5)

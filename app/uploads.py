@@ -1,0 +1,31 @@
+"""What a session shows in the place of the run: a file of the user's own, held by this session and nothing else."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from allocation.jobs.answers import Answers
+
+UPLOADED = "uploaded"
+
+
+def uploaded() -> Answers | None:
+    """The answers of the file that was uploaded in this session, or None."""
+    found: Answers | None = st.session_state.get(UPLOADED)
+    return found
+
+
+def take(answers: Answers) -> None:
+    """Show an uploaded file in every view of this session, which begins anew: budget and limits were the run's."""
+    _begin_anew()
+    st.session_state[UPLOADED] = answers
+
+
+def return_to_run() -> None:
+    """Forget the uploaded file, and all that was set for it."""
+    _begin_anew()
+
+
+def _begin_anew() -> None:
+    st.session_state.clear()
+    st.query_params.clear()
