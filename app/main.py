@@ -11,8 +11,8 @@ import streamlit as st
 
 from allocation.engine.problem import ProblemError
 from allocation.jobs.answers import Answers
-from app import state
-from app.views import budget, compare, evidence, export, limits, segments
+from app import scenarios, state
+from app.views import budget, compare, evidence, export, limits, segments, upload
 from uplift.errors import InputError
 
 View = Callable[[Answers], None]
@@ -34,7 +34,7 @@ def page(place: Path) -> None:
         st.Page(partial(_shown, view, place), title=title, url_path=name, default=not k)
         for k, (title, name, view) in enumerate(VIEWS)
     ]
-    st.navigation(views).run()
+    st.navigation([*views, st.Page(upload.show, title="Upload", url_path="upload")]).run()
 
 
 def _shown(view: View, place: Path) -> None:
@@ -42,8 +42,11 @@ def _shown(view: View, place: Path) -> None:
     try:
         with st.spinner("reading the run", show_time=True):
             answers = state.current(place)
+        scenarios.open_address(answers)
         state.side(answers)
+        scenarios.side(answers)
         view(answers)
+        scenarios.keep_address(answers)
     except (InputError, ProblemError) as error:
         st.error(state.plain(str(error)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -9,9 +10,12 @@ from pathlib import Path
 import streamlit as st
 
 from allocation.jobs.answers import Answers, answers_of
+from allocation.jobs.exported import plan_for
+from allocation.jobs.plan import Plan, PlanLimit
 from allocation.jobs.run import open_run
+from app.uploads import return_to_run, uploaded
 
-BUDGET = "budget"  # keys of the session
+BUDGET, LIMITS = "budget", "limits"  # keys of the session
 
 
 @lru_cache(maxsize=2)
@@ -20,6 +24,11 @@ def _answers(place: Path, stamp: float) -> Answers:
 
 
 def current(place: Path) -> Answers:
+    """The answers that this session shows: of the file that it uploaded, else of the run."""
+    return uploaded() or of_run(place)
+
+
+def of_run(place: Path) -> Answers:
     """The run's answers: computed once for all sessions, and again when its manifest changes."""
     stamps = [file.stat().st_mtime for file in (place, place / "manifest.json") if file.exists()]
     return _answers(place, max(stamps, default=0.0))
@@ -35,6 +44,8 @@ def chosen_budget(answers: Answers) -> float:
             wanted = float(asked) if asked is not None else own
         except ValueError:
             wanted = own
+        if wanted is not None and not math.isfinite(wanted):
+            wanted = own
         st.session_state[BUDGET] = (least + most) / 2 if wanted is None else wanted
     return min(max(float(st.session_state[BUDGET]), least), most)
 
@@ -42,7 +53,28 @@ def chosen_budget(answers: Answers) -> float:
 def set_budget(budget: float) -> None:
     """Choose a budget, in this session and in the address."""
     st.session_state[BUDGET] = budget
-    st.query_params[BUDGET] = f"{budget:.12g}"
+    st.query_params[BUDGET] = repr(float(budget))  # every digit: the same address, the same plan
+
+
+def plan_budget(answers: Answers) -> float:
+    """The budget of the plan: the chosen one, also where it is more than all that is worth buying without limits."""
+    return max(chosen_budget(answers), float(st.session_state[BUDGET]))
+
+
+def chosen_limits(answers: Answers) -> tuple[PlanLimit, ...]:
+    """The limits that are applied in this session: at first the run's own."""
+    found: tuple[PlanLimit, ...] = st.session_state.setdefault(LIMITS, answers.run.plan.limits)
+    return found
+
+
+def set_limits(limits: tuple[PlanLimit, ...]) -> None:
+    """Apply limits in this session."""
+    st.session_state[LIMITS] = limits
+
+
+def chosen_plan(answers: Answers) -> Plan:
+    """The run's plan with the budget and the limits of this session; InputError for what no plan may hold."""
+    return plan_for(answers.run, plan_budget(answers), chosen_limits(answers))
 
 
 def side(answers: Answers) -> None:
@@ -50,6 +82,9 @@ def side(answers: Answers) -> None:
     run = answers.run
     with st.sidebar:
         st.markdown(f"**{plain(run.plan.name)}**")
+        if uploaded() is not None:
+            st.caption("Uploaded: in this session alone.")
+            st.button("Return to the run", on_click=return_to_run, key="return_to_run")
         held = "held-out users" if run.evidence is not None else "users"
         st.caption(f"{len(run):,} {held}, {len(run.arms)} arms: {plain(', '.join(run.arms))}")
         if run.summary is not None:

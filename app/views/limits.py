@@ -2,11 +2,134 @@
 
 from __future__ import annotations
 
+import math
+
 import streamlit as st
 
 from allocation.jobs.answers import Answers
+from allocation.jobs.limited import DecidedPlan, Refused, cost_of_limits, is_known, outcome_of, without_limits
+from allocation.jobs.limited_words import figure, interval, limits_table, unspent_words
+from allocation.jobs.numbers import amount
+from allocation.jobs.plan import Plan
+from app import state
+from app.limits_charts import arms_chart, use_chart
+from app.limits_editor import table
 
 
 def show(answers: Answers) -> None:
     """The view."""
+    run = answers.run
     st.title("Limits")
+    st.caption(
+        state.plain(
+            f"What the plan may and must use beside its budget, for {len(run):,} users of {run.plan.name}; decided "
+            "as the nightly job decides it."
+        )
+    )
+    _budget(answers)
+    typed = table(answers)
+    plan = state.chosen_plan(answers)
+    if typed.limits != plan.limits or typed.wrong:
+        st.caption("The table holds changes that are not applied; what follows is about the limits applied last.")
+    _results(answers, plan)
+
+
+def _budget(answers: Answers) -> None:
+    unit = f" ({answers.run.currency})" if answers.run.currency else ""
+    st.session_state["limits_budget"] = max(state.plan_budget(answers), 0.0)
+
+    def moved() -> None:
+        """Take over what was typed."""
+        state.set_budget(float(st.session_state["limits_budget"]))
+
+    st.number_input(
+        f"Budget{unit}",
+        min_value=0.0,
+        key="limits_budget",
+        on_change=moved,
+        format="%.2f",
+        help="The same as on the page Budget. Here it may be more than is worth buying, for floors may need it.",
+        width=260,
+    )
+
+
+def _results(answers: Answers, plan: Plan) -> None:
+    run, free_plan = answers.run, without_limits(plan)
+    if is_known(run, plan) and is_known(run, free_plan):
+        outcome, free = outcome_of(run, plan), outcome_of(run, free_plan)
+    else:
+        with st.spinner(f"deciding for {len(run):,} users", show_time=True):
+            outcome, free = outcome_of(run, plan), outcome_of(run, free_plan)
+    if isinstance(outcome, Refused) or isinstance(free, Refused):
+        reason = outcome.reason if isinstance(outcome, Refused) else free.reason if isinstance(free, Refused) else ""
+        st.error(
+            f"**This plan cannot be decided.** {state.plain(reason[:1].upper() + reason[1:])}. The table stays as it "
+            "is: change what the message names, and apply again."
+        )
+        return
+    banner = unspent_words(outcome, run.currency)
+    if banner:
+        st.warning(state.plain(banner))
+    _figures(answers, outcome, free)
+    theme = state.theme()
+    if not plan.limits:
+        st.info("No limit is applied: add a row to the table, and apply it.")
+        return
+    st.subheader("What each limit takes")
+    st.altair_chart(use_chart(outcome, run.currency, theme), theme=None, key="use")
+    st.caption(
+        "A bar is what the decisions use; the thick tick is the cap (the floor where there is no cap), the thin one "
+        "the floor. Limits that bind are orange. A price is the value that one more unit of the bound would add; it "
+        "is negative for a floor, which would add value if it were lower."
+    )
+    st.dataframe(limits_table(outcome), hide_index=True, key="limits_used")
+    st.subheader("Who gets what")
+    st.altair_chart(arms_chart(outcome, free, run.arms, theme), theme=None, key="arms")
+    st.caption("Users on each arm: the upper, stronger bar with these limits, the lower one with the budget alone.")
+
+
+def _figures(answers: Answers, outcome: DecidedPlan, free: DecidedPlan) -> None:
+    run, money = answers.run, answers.run.currency
+    known = not outcome.lacking
+    gain, lost, spend, price = st.columns(4)
+    with gain:
+        shown = outcome.verified_gain.estimate if known else outcome.gain
+        st.metric(
+            "Incremental value",
+            figure(shown),
+            help=state.plain(f"{run.value_name}, above giving everybody {run.arms[0]}, with these limits."),
+        )
+        st.caption(_verified(f"95% interval {interval(outcome.verified_gain)}", figure(outcome.gain), known))
+    with lost:
+        promised, verified = cost_of_limits(run, outcome, free)
+        sure = not math.isnan(verified.estimate)
+        st.metric(
+            "What the limits cost",
+            figure(verified.estimate if sure else promised),
+            help="Value that the same budget brings without limits, less what it brings with them: the same users.",
+        )
+        st.caption(_verified(f"95% interval {interval(verified)}", figure(promised), sure))
+    with spend:
+        st.metric(
+            "Spend",
+            f"{figure(outcome.cost)} {money}".strip(),
+            help="What the model predicts that the decisions cost, all users.",
+        )
+        above = f"verified above control {amount(outcome.verified_spend.estimate, money)}, 95% interval "
+        st.caption(state.plain(above + interval(outcome.verified_spend)) if known else "promised, not verified")
+    with price:
+        st.metric(
+            "Price of money", figure(outcome.price), help="What one more unit of money would buy within these limits."
+        )
+        st.caption(f"{figure(free.price)} without limits")
+    if outcome.lacking:
+        st.info(
+            state.plain(
+                f"Not verified: {outcome.lacking}. Figures are promises of the model; a run of `earmark demo` has a "
+                "log of its users, which verifies them."
+            )
+        )
+
+
+def _verified(told: str, promised: str, known: bool) -> str:
+    return state.plain(f"verified, {told}; promised {promised}") if known else "promised, not verified"

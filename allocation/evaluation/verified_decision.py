@@ -1,0 +1,59 @@
+"""What one decision is really worth, and how it differs from another, from the scores of a randomised log."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from allocation.evaluation.estimators import FEW
+from allocation.evaluation.influence import small_sample
+from allocation.evaluation.verified_path import Estimated
+from uplift.errors import InputError, check_fraction
+
+Table = NDArray[np.floating[Any]]
+Decision = NDArray[np.integer[Any]]
+
+
+def verified_total(score: Table, decision: Decision, other: Decision | None = None, level: float = 0.95) -> Estimated:
+    """The total of a decision above another one's, with its interval, in the scores' unit.
+
+        sum_i d_i  -+  z sqrt(n / (n - 1) sum_i (d_i - mean d)^2),      d_i = phi_{i, z_i} - phi_{i, z'_i}
+
+    Parameters
+    ----------
+    score : (n, K+1) of `evaluation.scores`, of value or of spend. decision : (n,) arms z. other : (n,) arms z', None
+        for everybody on control.
+
+    The decisions are taken as given, and users as independent. It misleads where few users received what is decided:
+    ask `supported`. Raises InputError for a decision of other users.
+    """
+    check_fraction(level, "level", 0.95)
+    n = len(score)
+    for arms in (decision, other):
+        if arms is not None and np.shape(arms) != (n,):
+            raise InputError(
+                f"the decision has the shape {np.shape(arms)}; ({n},) is expected, one arm a scored user"
+            )
+    rows = np.arange(n)
+    base = score[:, 0] if other is None else score[rows, other]
+    each = score[rows, decision].astype(np.float64) - base
+    total = float(each.sum())
+    error = float(norm.ppf(0.5 + level / 2)) * math.sqrt(small_sample(n) * float(((each - total / n) ** 2).sum()))
+    return Estimated(total, total - error, total + error)
+
+
+def supported(treatment: Decision, propensity: Table, decision: Decision) -> bool:
+    """Whether so many users received what is decided for them that there is an estimate; sizes as in `support`.
+
+    treatment : (n,) arms received. propensity : (n, K+1) chances of each. decision : (n,) arms.
+    """
+    rows = np.arange(len(decision))
+    inverse = 1 / propensity[rows, decision].astype(np.float64)
+    weight = inverse[treatment == decision]
+    squares = float((weight**2).sum())
+    effective = float(weight.sum()) ** 2 / squares if squares else 0.0
+    return min(effective, len(decision) ** 2 / float(inverse.sum())) >= FEW
