@@ -15,7 +15,9 @@ SETTINGS = {
     "client.toolbarMode": "viewer",
     "client.showErrorDetails": "none",
     "client.showErrorLinks": "false",
-    "theme.primaryColor": "#0072B2",
+    # One for each: a colour for both would make the page light for those whose system is dark.
+    "theme.light.primaryColor": "#0072B2",
+    "theme.dark.primaryColor": "#56B4E9",
 }
 
 
@@ -29,7 +31,7 @@ def main(place: Path, port: int) -> None:
     assert page.VIEWS  # imported so that no visitor waits for it
     sys.stderr.write(f"reading {place} ...\n")
     try:
-        answers = state.current(place)
+        answers = state.of_run(place)
     except (InputError, ProblemError) as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(1)

@@ -56,6 +56,7 @@ def effect_chart(effects: pd.DataFrame, value_name: str, theme: str) -> alt.Laye
     x = alt.X("effect:Q", title=f"effect of treatment, a user ({value_name})", scale=scale, axis=_axis(scale))
     base = alt.Chart(told)
     first = told[told["segment"] == (told["segment"].iloc[0] if len(told) else "")]
+    gains = bool((first["effect"] > 0).all())  # names stand towards zero, where there is room
     layers = [
         alt.Chart(pd.DataFrame({"effect": [0.0]})).mark_rule(color=look["ink"], strokeDash=[4, 3]).encode(x=x),
         base.mark_rule(strokeWidth=3).encode(
@@ -65,13 +66,12 @@ def effect_chart(effects: pd.DataFrame, value_name: str, theme: str) -> alt.Laye
             y=y, yOffset=shift, x=x, color=colour, shape=alt.Shape("kind:N", legend=None)
         ),
         alt.Chart(first)
-        .mark_text(align="left", dx=8, fontSize=12, fontWeight="bold")
-        .encode(y=y, yOffset=shift, x=alt.X("high:Q", scale=scale), text="kind:N", color=colour),
+        .mark_text(align="right" if gains else "left", dx=-8 if gains else 8, fontSize=12, fontWeight="bold")
+        .encode(
+            y=y, yOffset=shift, x=alt.X("low:Q" if gains else "high:Q", scale=scale), text="kind:N", color=colour
+        ),
     ]
-    room = {"left": 5, "top": 5, "right": 90, "bottom": 5}
-    return dressed(
-        alt.LayerChart(layer=layers, height=1.7 * ROW * len(effects), width="container", padding=room), theme
-    )
+    return dressed(alt.LayerChart(layer=layers, height=1.7 * ROW * len(effects), width="container"), theme)
 
 
 def _rows(frame: pd.DataFrame) -> alt.Y:

@@ -11,7 +11,7 @@ from allocation.jobs.numbers import decimals, number, with_interval
 
 
 def compared_table(found: Comparison, currency: str) -> pd.DataFrame:
-    """A row a policy: promised and verified value, gain, spend, difference to the reference, adjusted p, verdict."""
+    """A row a policy: verdict, promised and verified value, difference to the reference, adjusted p, gain, spend."""
     rows, money = found.rows, f"spend ({currency})" if currency else "spend"
     places = {name: decimals(float(rows[name].abs().max())) for name in ("value", "gain", "spend", "difference")}
 
@@ -27,13 +27,13 @@ def compared_table(found: Comparison, currency: str) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "policy": rows["policy"],
+            "verdict": rows["verdict"],
             "promised value": [number(x, places["value"]) for x in rows["promised_value"]],
             "verified value": [cell(r, "value") for _, r in rows.iterrows()],
-            "gain above control": [cell(r, "gain", sign=True) for _, r in rows.iterrows()],
-            money: [cell(r, "spend") for _, r in rows.iterrows()],
-            f"difference to {found.reference}": [difference(r) for _, r in rows.iterrows()],
+            "difference": [difference(r) for _, r in rows.iterrows()],
             "p, adjusted": [_p(p) for p in rows["p_adjusted"]],
-            "verdict": rows["verdict"],
+            "gain above control": [cell(r, "gain") for _, r in rows.iterrows()],
+            money: [cell(r, "spend") for _, r in rows.iterrows()],
         }
     )
 
