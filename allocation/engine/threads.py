@@ -6,7 +6,10 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from threading import Lock
 from typing import TypeVar
+
+from numba import njit
 
 PIECE = 1 << 16  # users a piece, at most
 PIECES = 12  # at least, down to
@@ -25,9 +28,30 @@ def pieces(n: int, size: int | None = None) -> list[tuple[int, int]]:
 def run(work: Callable[[Piece], Result], over: Iterable[Piece]) -> list[Result]:
     """The results of `work` for each piece, in the order of the pieces; a single piece runs at once, here."""
     todo = list(over)
+    ready()
     if len(todo) < 2 or cores() == 1:
         return [work(piece) for piece in todo]
     return list(_pool(os.getpid(), cores()).map(work, todo))
+
+
+def ready() -> None:
+    """Load what compiled loops run on, half a second, once in a process; call it before threads of one's own.
+
+    The first call of any loop registers the types that numba knows, which a first call in another thread may just be
+    looking through: "dictionary changed size during iteration".
+    """
+    with _loading:
+        if not _loaded:
+            _touch()
+            _loaded.append(True)
+
+
+_loading, _loaded = Lock(), list[bool]()
+
+
+@njit(cache=True)
+def _touch() -> int:
+    return 0
 
 
 def cores() -> int:

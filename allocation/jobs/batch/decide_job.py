@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from allocation.engine.loops import load_loops_meanwhile
 from allocation.engine.stream.budget import solve_budget_in_chunks
 from allocation.engine.stream.limits import solve_limits_in_chunks
 from allocation.engine.stream.solved import Solved
@@ -71,7 +70,6 @@ def run_decide(task: DecideTask, watch: Watch | None = None) -> DecideResult:
     with nullcontext() if task.dry_run else locked_target(task.out) as place:
         check_names(task.plan)
         inputs = open_inputs(task.plan, watch.step)
-        load_loops_meanwhile()
         job = _Job(task, inputs, _served(task, inputs.users, watch), watch)
         watch.run(job.run_id)
         changes = None

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from allocation.engine import threads
 from allocation.engine.stream.chunks import Arrays, Chunk, Chunks, Work, merged
 from allocation.engine.tables import check_eligible
 from allocation.jobs.plan import PlanLimit
@@ -131,6 +132,7 @@ class LocalPasses:
 
     def _stream(self, what: str) -> Iterator[tuple[int, Block]]:
         size, n = self.cut.part_rows, self.source.n
+        threads.ready()  # before any thread of ours is there
         self.progress(what, 0, n)
         rising = None if self._rising else Rising()
         for k, block in enumerate(self.source.stream(size)):
