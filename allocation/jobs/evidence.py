@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from allocation.evaluation.decided import Decided
-from allocation.evaluation.nuisance import Outcomes, fit_outcomes
+from allocation.evaluation.nuisance import Outcomes
 from allocation.jobs.evidence_log import Balance, Shares, Support, balance_of, shares_of, support_of
 from allocation.jobs.evidence_model import Calibration, Ranking, calibrations, dealt, placebo, ranking
 from allocation.jobs.evidence_next import LARGEST, Experiment, Refits, experiment, promised_difference, refits
@@ -69,7 +69,7 @@ class Known:
 
 
 def checks_of(known: Known, seed: int, largest: int = LARGEST) -> Checks:
-    """Every check; models are fitted anew, for refits and placebo, only where the log has up to `largest` users.
+    """Every check; refits only where the log has up to `largest` users.
 
     All users count in every figure; of the curves some points are kept to be drawn.
     """
@@ -79,8 +79,6 @@ def checks_of(known: Known, seed: int, largest: int = LARGEST) -> Checks:
         balance, report = balance_of(held_out, known.outcomes.value)
         effect = np.asarray(known.response.effect, dtype=np.float64)
         score = known.score[:, 1:] - known.score[:, :1]
-        anew = dealt(held_out, seed)
-        models = fit_outcomes(anew, seed=seed) if len(known.log) <= largest else known.outcomes
         return Checks(
             held_out.arms,
             len(held_out),
@@ -90,7 +88,7 @@ def checks_of(known: Known, seed: int, largest: int = LARGEST) -> Checks:
             support_of(held_out, known.decision(CHALLENGER), report),
             calibrations(effect, score, held_out.arms),
             ranking(effect, score),
-            placebo(effect, anew, models),
+            placebo(effect, dealt(held_out, seed), known.outcomes),
             refits(known.policy, known.train, held_out, known.budget, seed, largest),
             _experiment(known),
         )

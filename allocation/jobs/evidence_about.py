@@ -46,7 +46,8 @@ ABOUT = {
         "the order of the same model. Now no arm has an effect, so the curve must hug zero; how far it strays "
         "shows how much noise alone can make. If it leaves its band, the verification finds what is not there.",
         "It shows a verification that errs or is too sure of itself, not confounding: dealing out anew removes "
-        "that too. Models of the outcome are fitted anew up to 50,000 users, beyond that they are kept.",
+        "that too. The order and the models of the outcome stay those of the real log. One draw: a sound log fails "
+        "once in a hundred.",
     ),
     "refits": (
         "The model is fitted again on random halves of its training log and decides for the same users at the "

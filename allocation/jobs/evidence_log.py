@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from allocation.evaluation.estimators import FEW
+from allocation.evaluation.support import support
 from allocation.evaluation.support_by_arm import arm_support
 from uplift.campaign import Campaign
 from uplift.causal.adjustment import Adjustment
@@ -66,7 +67,7 @@ class Support:
     """Who speaks for the written decision, arm by arm, (K+1,); see `evaluation.support_by_arm.ArmSupport`.
 
     effective : effective users of the matched. more : further logged users of the arm that are needed. smallest :
-    smallest propensity of the arm. needed : effective users.
+    smallest propensity of the arm. together : effective users of all arms. needed : effective users.
     """
 
     decided: tuple[int, ...]
@@ -75,6 +76,7 @@ class Support:
     effective: Row
     more: tuple[int, ...]
     smallest: Row
+    together: float
     needed: int = FEW
 
 
@@ -120,7 +122,8 @@ def support_of(log: Campaign, decision: NDArray[np.integer[Any]], report: Overla
     found = arm_support(decision, log.treatment, log.propensity)
     counts = [tuple(map(int, column)) for column in (found.decided, found.logged, found.matched, found.more_logged)]
     decided, logged, matched, more = counts
-    return Support(decided, logged, matched, _row(found.effective_size), more, _row(report.smallest))
+    together = support(decision, log)[1]
+    return Support(decided, logged, matched, _row(found.effective_size), more, _row(report.smallest), together)
 
 
 def _errors(log: Campaign) -> Array:
@@ -134,7 +137,9 @@ def _errors(log: Campaign) -> Array:
         means.append((w**2) @ away**2 / w.sum() ** 2)
         spread.append(own.var(axis=0))
     wide = np.sqrt((np.array(spread[1:]) + spread[0]) / 2)
-    return np.divide(np.sqrt(np.array(means[1:]) + means[0]), wide, where=wide > 0, out=np.zeros(wide.shape))
+    error = np.sqrt(np.array(means[1:]) + means[0])
+    found: Array = np.divide(error, wide, where=wide > 0, out=np.zeros(wide.shape))
+    return found
 
 
 def _ratio(difference: Array, error: Array) -> Array:

@@ -126,10 +126,10 @@ def dealt(held_out: Campaign, seed: int) -> Campaign:
 
 
 def placebo(effect: Array, log: Campaign, outcomes: Outcomes) -> Ranking:
-    """The curve of `ranking` on a log that was `dealt` out anew, with models (n, K+1) that are cross-fitted on it or
-    were on the log as it is: either way 0 is true everywhere.
+    """The curve of `ranking` on a log that was `dealt` out anew; `outcomes` may stay those of the log as it was.
 
-    The chance is that of its area or its end, twice the smaller (Bonferroni).
+    Whatever these models are, they do not know the new arms, so that 0 is true everywhere. The chance
+    is that of its area or its end, twice the smaller (Bonferroni).
     """
     score = score_tables(log, [HEADLINE], outcomes, math.inf)[HEADLINE, VALUE]
     found = ranking(effect, score[:, 1:] - score[:, :1])

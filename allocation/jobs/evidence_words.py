@@ -17,15 +17,26 @@ from uplift.words import counted
 PASSED, LOOK, UNKNOWN = "passed", "look here", "cannot tell"
 DOUBT = 0.01  # p-value below which chance is no longer the explanation: a sound log falls below once in a hundred
 COARSE = 0.25  # standard deviations that an interval of a balance may reach to either side and still tell something
+ASKED = {
+    "shares": ("Randomisation", "Were the arms drawn as stated?"),
+    "balance": ("Balance", "Do the arms have the same kind of users?"),
+    "support": ("Support", "Did enough users receive what is decided for them?"),
+    "calibration": ("Calibration", "Are effects as large as predicted?"),
+    "ranking": ("Ranking", "Do users who are ranked first gain more?"),
+    "placebo": ("Placebo", "Is nothing found where nothing is?"),
+    "refits": ("Stability", "Would another log decide alike?"),
+    "experiment": ("Proof", "Is it worth more than the best baseline, and what would show it?"),
+}
 STEADY = 0.5  # share of the changes by blind dealing up to which a decision is called stable
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A check, in words; `key` names it among KEYS, `outcome` is PASSED, LOOK or UNKNOWN."""
+    """A check: its `key` among those of `Checks`, what it is about, what it asks, its outcome, and why."""
 
     key: str
-    name: str
+    topic: str
+    question: str
     outcome: str
     sentence: str
 
@@ -34,16 +45,16 @@ def verdicts(checks: Checks, value_name: str = "value") -> tuple[Verdict, ...]:
     """All verdicts, those on the log first; `value_name` is what a unit of value is."""
     unit = f"{value_name} a user"
     found = {
-        "shares": ("Arms were drawn as stated", _shares(checks.shares, checks.arms)),
-        "balance": ("Arms have the same kind of users", _balance(checks.balance, checks.arms)),
-        "support": ("Enough users received what is decided", _support(checks.support, checks.arms)),
-        "calibration": ("Effects are as large as predicted", _calibration(checks.calibration)),
-        "ranking": ("Users predicted to gain more do gain more", _ranking(checks.ranking, unit)),
-        "placebo": ("Nothing is found where nothing is", _placebo(checks.placebo, unit)),
-        "refits": ("Another log would decide alike", _refits(checks.refits)),
-        "experiment": ("Worth more than the best baseline", _experiment(checks.experiment, unit)),
+        "shares": _shares(checks.shares, checks.arms),
+        "balance": _balance(checks.balance, checks.arms),
+        "support": _support(checks.support, checks.arms),
+        "calibration": _calibration(checks.calibration),
+        "ranking": _ranking(checks.ranking, unit),
+        "placebo": _placebo(checks.placebo, unit),
+        "refits": _refits(checks.refits),
+        "experiment": _experiment(checks.experiment, unit),
     }
-    return tuple(Verdict(key, name, *said) for key, (name, said) in found.items())
+    return tuple(Verdict(key, *ASKED[key], *said) for key, said in found.items())
 
 
 def summary(found: tuple[Verdict, ...]) -> str:
@@ -51,9 +62,9 @@ def summary(found: tuple[Verdict, ...]) -> str:
     passed = sum(v.outcome == PASSED for v in found)
     parts = [f"{passed} of {len(found)} checks passed"]
     for outcome in (LOOK, UNKNOWN):
-        names = [v.name.lower() for v in found if v.outcome == outcome]
-        if names:
-            parts.append(f"{outcome}: {'; '.join(names)}")
+        topics = [v.topic.lower() for v in found if v.outcome == outcome]
+        if topics:
+            parts.append(f"{outcome}: {', '.join(topics)}")
     return ". ".join(part[0].upper() + part[1:] for part in parts) + "."
 
 
@@ -93,16 +104,16 @@ def _balance(found: Balance, arms: tuple[str, ...]) -> tuple[str, str]:
 def _support(found: Support, arms: tuple[str, ...]) -> tuple[str, str]:
     used = [j for j in range(len(arms)) if found.decided[j]]
     j = min(used, key=lambda arm: found.effective[arm])
-    smallest = f"the smallest chance of an arm is {min(found.smallest):.2%}"
+    together = f"{found.together:,.0f} in all arms together"
     if max(found.more) > 0:
         j = int(np.argmax(found.more))
         return LOOK, (
             f"arm {arms[j]} was received by {found.effective[j]:,.0f} effective of {found.decided[j]:,} users for "
-            f"whom it is decided; {found.needed} are needed, so log {found.more[j]:,} more of it ({smallest})"
+            f"whom it is decided; {found.needed} are needed, so log {found.more[j]:,} more of it ({together})"
         )
     return PASSED, (
-        f"at least {found.effective[j]:,.0f} effective users in each arm, fewest in {arms[j]}; {found.needed} are "
-        f"needed ({smallest})"
+        f"at least {found.effective[j]:,.0f} effective users in each arm that is used, fewest in {arms[j]}, and "
+        f"{together}; {found.needed} are needed"
     )
 
 

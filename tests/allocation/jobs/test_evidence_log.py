@@ -113,6 +113,9 @@ def test_the_support_counts_who_received_what_is_decided():
     assert found.matched == tuple(int((match & (decision == j)).sum()) for j in range(3))
     assert found.effective == pytest.approx(found.matched)  # of equal weights
     assert found.smallest == pytest.approx((0.5, 0.3, 0.2))
+    weight = match / drawn.propensity[np.arange(600), drawn.treatment]
+    design = 600**2 / (400 / 0.5 + 200 / 0.2)  # n^2 / sum of 1 / p of the arms decided
+    assert found.together == pytest.approx(min(weight.sum() ** 2 / (weight**2).sum(), design))
     assert found.more == tuple(
         0 if found.decided[j] == 0 or found.matched[j] >= 30 else found.more[j] for j in range(3)
     )

@@ -21,7 +21,9 @@ SOUND = Checks(
     budget=500.0,
     shares=Shares(2_000, (0.5, 0.3, 0.2), (0.51, 0.29, 0.2), (0.01, 0.01, 0.01), 0.4, "chi-square", False),
     balance=Balance(("age", "past"), ((0.05, -0.1), (0.02, 0.0)), ((0.07, 0.07), (0.08, 0.08)), 0.6, 4),
-    support=Support((500, 0, 500), (510, 290, 200), (250, 0, 100), (250.0, 0.0, 90.0), (0, 0, 0), (0.5, 0.3, 0.2)),
+    support=Support(
+        (500, 0, 500), (510, 290, 200), (250, 0, 100), (250.0, 0.0, 90.0), (0, 0, 0), (0.5, 0.3, 0.2), 330.0
+    ),
     calibration=(
         Calibration("mail", 0.9, 0.1, (1.0, 2.0), (1.1, 1.9), (0.2, 0.2)),
         Calibration("call", 1.3, 0.2, (1.0, 3.0), (0.8, 3.4), (0.3, 0.3)),
@@ -52,7 +54,10 @@ def test_each_verdict_states_the_figure_that_carries_it():
     assert (
         "past in arm mail: -0.10 [-0.24, +0.04] standard deviations (p = 0.6 among 4 comparisons)" in said["balance"]
     )
-    assert "at least 90 effective users in each arm, fewest in call; 30 are needed" in said["support"]
+    assert (
+        "at least 90 effective users in each arm that is used, fewest in call, and 330 in all arms together"
+        in said["support"]
+    )
     assert "arm call: slope 1.30 [0.91, 1.69], p = 0.27 against 1 among 2 arms" in said["calibration"]
     assert "+0.50 [+0.30, +0.70] visits a user above a random order" in said["ranking"]
     assert "+0.05 [-0.15, +0.25] visits a user (p = 0.6)" in said["placebo"]
