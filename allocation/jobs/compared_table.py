@@ -22,7 +22,7 @@ def compared_table(found: Comparison, currency: str) -> pd.DataFrame:
 
     def difference(r: pd.Series) -> str:
         """The difference, or why there is none."""
-        return cell(r, "difference", sign=True) if not r["why"] and r["verdict"] != "reference" else "–"
+        return cell(r, "difference", sign=True) if not r["why"] and not r["same_decision"] else "–"
 
     return pd.DataFrame(
         {

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
 import streamlit as st
 
 from allocation.engine.problem import Allocation, Problem
@@ -9,14 +13,14 @@ from allocation.engine.solve import solve
 from allocation.jobs.answers import Answers
 from allocation.jobs.numbers import amount
 from allocation.jobs.run import Run
-from allocation.jobs.segments import attributes, effects, grouping, segments
+from allocation.jobs.segments import Grouping, attributes, effects, grouping, segments
 from allocation.jobs.segments_table import segments_table, why_table
 from allocation.jobs.why import user_row, why
 from app import state
 from app.segments_charts import effect_chart, lift_chart
 from uplift.errors import InputError
 
-DECIDED = "segments_decided"
+KEPT = "segments_kept_"
 
 
 def show(answers: Answers) -> None:
@@ -33,18 +37,24 @@ def show(answers: Answers) -> None:
     decided = _decided(run, budget)
     chosen = _attribute(run)
     if chosen is not None:
-        _groups(run, decided, chosen)
+        _groups(run, decided, budget, chosen)
     _one_user(run, decided)
 
 
 def _decided(run: Run, budget: float) -> Allocation:
-    """The decision at the budget, solved once a session and budget."""
-    kept = st.session_state.get(DECIDED)
-    if kept is None or kept[0] is not run or kept[1] != budget:
-        found = solve(Problem(run.value, run.cost, budget, eligible=run.eligible))
-        st.session_state[DECIDED] = kept = (run, budget, found)
-    decided: Allocation = kept[2]
-    return decided
+    """The decision at the budget."""
+    found: Allocation = _kept(
+        "decided", run, budget, lambda: solve(Problem(run.value, run.cost, budget, eligible=run.eligible))
+    )
+    return found
+
+
+def _kept(name: str, run: Run, key: object, made: Callable[[], Any]) -> Any:
+    """What was made last for the same run and key, else made now and kept; a million users take a second."""
+    kept = st.session_state.get(KEPT + name)
+    if kept is None or kept[0] is not run or kept[1] != key:
+        st.session_state[KEPT + name] = kept = (run, key, made())
+    return kept[2]
 
 
 def _attribute(run: Run) -> str | None:
@@ -59,9 +69,10 @@ def _attribute(run: Run) -> str | None:
     return chosen
 
 
-def _groups(run: Run, decided: Allocation, attribute: str) -> None:
-    groups = grouping(run, attribute)
-    found, theme = segments(run, decided.decision, groups), state.theme()
+def _groups(run: Run, decided: Allocation, budget: float, attribute: str) -> None:
+    groups: Grouping = _kept("groups", run, attribute, lambda: grouping(run, attribute))
+    found: pd.DataFrame = _kept("segments", run, (budget, attribute), lambda: segments(run, decided.decision, groups))
+    theme = state.theme()
     st.subheader("What the decision is worth in each")
     st.altair_chart(lift_chart(found, run.value_name, theme), theme=None, key="lift")
     verified = (
@@ -78,11 +89,10 @@ def _groups(run: Run, decided: Allocation, attribute: str) -> None:
             "makes a run that verifies segments."
         )
         return
-    _confounded(run, attribute)
+    _confounded(run, _kept("effects", run, attribute, lambda: effects(run, groups)))
 
 
-def _confounded(run: Run, attribute: str) -> None:
-    found = effects(run, grouping(run, attribute))
+def _confounded(run: Run, found: pd.DataFrame) -> None:
     st.subheader("Confounded and adjusted")
     if found.empty:
         st.info("This run was written by an earlier version, without what was logged; run `earmark demo` again.")

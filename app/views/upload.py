@@ -112,7 +112,12 @@ def _roles(table: pa.Table) -> tuple[dict[str, Any], float | None]:
     propensity = _chances(arms, amounts)
     one, two, three = st.columns(3)
     with one:
-        budget = st.number_input("Budget a user (0: half-way to the dearest arm)", min_value=0.0, value=0.0)
+        budget = st.number_input(
+            "Budget a user",
+            min_value=0.0,
+            value=0.0,
+            help="Money per user; 0 takes half of what the dearest arm for everybody costs above control.",
+        )
     with two:
         currency = st.text_input("Currency", max_chars=12)
     with three:

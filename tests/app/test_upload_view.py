@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.views.upload import LOG
+from tests.app.conftest import Visit
 from uplift import synthetic
 
 
@@ -141,3 +143,30 @@ def test_hostile_files_are_one_message_and_the_session_lives_on(
     assert not re.search(r"(?<!\\)[<$*]", said)  # whatever the file holds, Markdown shows it as text
     assert view.text[-1].value == "simulated"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_in_a_browser_files_are_sent_looked_at_and_forgotten(
+    visit: Callable[..., Visit], demo_address: str, tmp_path: Path
+):
+    huge = tmp_path / "huge.csv"
+    with huge.open("wb") as file:
+        file.truncate(300 << 20)
+    mine = tmp_path / "mine.csv"
+    mine.write_bytes(csv(TABLE))
+    seen = visit(demo_address)
+    seen.open()
+    page = seen.page
+    page.get_by_role("link", name="Upload").click()
+    page.get_by_text("A file of your own").wait_for(timeout=60_000)
+    sender = page.locator('input[type="file"]')
+    sender.set_input_files(str(huge))
+    page.get_by_text("314.6MB").wait_for(timeout=60_000)
+    assert page.get_by_role("button", name="Show it").count() == 0  # refused: the view never saw it
+    sender.set_input_files(str(mine))
+    page.get_by_role("button", name="Show it").click()
+    page.get_by_text("Every view shows mine now").wait_for(timeout=60_000)
+    page.get_by_role("link", name="Segments").click()
+    page.get_by_text("User 007 gets <b>").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Return to the run").click()
+    page.get_by_text("simulated", exact=True).wait_for(timeout=60_000)
+    assert page.get_by_text("Uploaded: in this session alone.").count() == 0

@@ -88,7 +88,7 @@ def test_a_write_that_fails_half_way_leaves_the_old_run_whole(run_folder: Path, 
     for name, data in contents(run_folder).items():
         (out / name).write_bytes(data)
     done = subprocess.run(
-        [sys.executable, "-m", "allocation.cli", "demo", "--data", "simulated", "--users", "4000", "--out", str(out)],
+        [sys.executable, "-m", "allocation.cli", "demo", "--data", "simulated", "--users", "1900", "--out", str(out)],
         capture_output=True,
         text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
