@@ -13,7 +13,9 @@ from allocation.jobs.limited import DecidedPlan, limit_rows
 from allocation.jobs.limited_words import figure, limit_words
 from app.charts import SHORT, arm_colours, dressed, inks
 
-ROW, BAR = 62, 10  # pixels of a limit: its name, its bar, its figures
+ROW, BAR = 64, 10  # pixels of a limit: its name, its bar, its figures
+AXIS, LINE = 56, 24  # what stands below, and a line of a legend: a chart fits its height
+WIDEST = 320  # of a text: no more is there on a telephone, and a longer one would make the bars short
 BINDING = {"light": "#D55E00", "dark": "#F07C2E"}
 FREE = {"light": "#56B4E9", "dark": "#56B4E9"}
 WITH, WITHOUT = "with limits", "without"
@@ -27,9 +29,7 @@ def use_chart(decided: DecidedPlan, currency: str, theme: str) -> alt.LayerChart
     most = max(1.0, float(frame["share"].max(skipna=True)) if frame["share"].notna().any() else 1.0)
     scale = alt.Scale(domain=[0, 1.05 * most], nice=False)
     axis = alt.Axis(format="%", tickCount=5, grid=False)
-    x = alt.X(
-        "share:Q", title="used, as a share of the cap (of the floor where there is no cap)", scale=scale, axis=axis
-    )
+    x = alt.X("share:Q", title="used, as a share of the cap or floor", scale=scale, axis=axis)
     y = alt.Y("order:O", axis=None, sort=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
     base = alt.Chart(frame)
     colour = alt.condition("datum.binds", alt.value(BINDING[theme]), alt.value(FREE[theme]))
@@ -39,10 +39,10 @@ def use_chart(decided: DecidedPlan, currency: str, theme: str) -> alt.LayerChart
         base.mark_bar(height=BAR).encode(x=x, y=y, color=colour),
         base.mark_tick(thickness=3, height=2 * BAR, color=look["ink"]).encode(x="full:Q", y=y),
         base.mark_tick(thickness=2, height=2 * BAR, color=look["ink"]).encode(x="floor_share:Q", y=y),
-        base.mark_text(**left, dy=-19, fontWeight="bold", limit=1_000).encode(x="start:Q", y=y, text="limit:N"),
-        base.mark_text(**left, dy=18, limit=1_000).encode(x="start:Q", y=y, text="words:N"),
+        base.mark_text(**left, dy=-19, fontWeight="bold", limit=WIDEST).encode(x="start:Q", y=y, text="limit:N"),
+        base.mark_text(**left, dy=18, limit=WIDEST).encode(x="start:Q", y=y, text="words:N"),
     ]
-    height = ROW * max(len(frame), 1)
+    height = ROW * max(len(frame), 1) + AXIS
     return dressed(alt.LayerChart(layer=marks, height=height, width="container"), theme)
 
 
@@ -71,7 +71,7 @@ def arms_chart(decided: DecidedPlan, free: DecidedPlan, arms: Sequence[str], the
     opacity = alt.condition(f"datum.which == '{WITH}'", alt.value(1.0), alt.value(0.45))
     bars = base.mark_bar(height={"band": 0.85}).encode(color=alt.Color("hue:N", scale=None), opacity=opacity)
     text = base.mark_text(align="left", dx=5, fontSize=12, color=look["ink"]).encode(text="words:N")
-    return dressed(alt.LayerChart(layer=[bars, text], height=46 * len(arms), width="container"), theme)
+    return dressed(alt.LayerChart(layer=[bars, text], height=46 * len(arms) + AXIS, width="container"), theme)
 
 
 def gains_chart(plans: Mapping[str, DecidedPlan], title: str, theme: str) -> alt.LayerChart:
@@ -86,7 +86,7 @@ def gains_chart(plans: Mapping[str, DecidedPlan], title: str, theme: str) -> alt
     frame = pd.DataFrame(cells).assign(zero=0.0)
     low = min(0.0, float(frame[["low", "promised"]].min().min()))
     high = max(0.0, float(frame[["high", "promised"]].max().max()))
-    scale = alt.Scale(domain=[low, high if high > low else low + 1.0], nice=False)
+    scale = alt.Scale(domain=[low, high + 0.05 * (high - low) if high > low else low + 1.0], nice=False)
     axis = alt.Axis(labelExpr=SHORT, tickCount=4, grid=False)
     y = alt.Y("plan:N", sort=list(plans), title=None, axis=None)
     base = alt.Chart(frame).encode(y=y)
@@ -97,14 +97,14 @@ def gains_chart(plans: Mapping[str, DecidedPlan], title: str, theme: str) -> alt
         ),
         base.mark_point(filled=True, size=90, opacity=1, color=own).encode(x="gain:Q"),
         base.mark_tick(thickness=2, height=18, color=look["ink"]).encode(x="promised:Q"),
-        base.mark_text(align="left", dy=-18, fontSize=12, fontWeight="bold", color=look["ink"], limit=1_000).encode(
+        base.mark_text(align="left", dy=-18, fontSize=12, fontWeight="bold", color=look["ink"], limit=WIDEST).encode(
             x=alt.datum(low), text="plan:N"
         ),
-        base.mark_text(align="left", dy=19, fontSize=12, color=look["ink"], limit=1_000).encode(
+        base.mark_text(align="left", dy=19, fontSize=12, color=look["ink"], limit=WIDEST).encode(
             x=alt.datum(low), text="words:N"
         ),
     ]
-    return dressed(alt.LayerChart(layer=marks, height=ROW * len(plans), width="container"), theme)
+    return dressed(alt.LayerChart(layer=marks, height=ROW * len(plans) + AXIS, width="container"), theme)
 
 
 def mixes_chart(plans: Mapping[str, DecidedPlan], arms: Sequence[str], theme: str) -> alt.Chart:
@@ -116,7 +116,7 @@ def mixes_chart(plans: Mapping[str, DecidedPlan], arms: Sequence[str], theme: st
     ]
     scale = alt.Scale(domain=list(arms), range=arm_colours(arms, theme))
     legend = alt.Legend(
-        title=None, orient="bottom", labelColor=inks(theme)["ink"], labelLimit=220, symbolType="square", columns=4
+        title=None, orient="bottom", labelColor=inks(theme)["ink"], labelLimit=220, symbolType="square", columns=2
     )
     x = alt.X(
         "share:Q",
@@ -126,6 +126,8 @@ def mixes_chart(plans: Mapping[str, DecidedPlan], arms: Sequence[str], theme: st
     )
     y = alt.Y("plan:N", sort=list(plans), title=None, axis=alt.Axis(labelLimit=110, ticks=False, domain=False))
     colour = alt.Color("arm:N", scale=scale, sort=list(arms), legend=legend)
-    chart = alt.Chart(pd.DataFrame(cells), height=34 * len(plans), width="container").mark_bar(height={"band": 0.75})
+    chart = alt.Chart(
+        pd.DataFrame(cells), height=34 * len(plans) + AXIS + LINE * -(-len(arms) // 2), width="container"
+    ).mark_bar(height={"band": 0.75})
     bars: alt.Chart = chart.encode(x=x, y=y, color=colour, order="order:Q")
     return dressed(bars, theme)

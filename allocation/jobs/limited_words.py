@@ -30,12 +30,13 @@ def limit_words(row: Mapping[Any, Any], currency: str) -> str:
     """What is used of a limit, of how much, and what it takes away."""
     used, floor, cap, price = (float(row[name]) for name in ("used", "floor", "cap", "price"))
     unit = currency if row["measure"] == "cost" else str(row["measure"])
-    bounds = [
-        f"at {side} {whole(bound)}" for side, bound in (("least", floor), ("most", cap)) if not math.isnan(bound)
-    ]
-    told = f"{whole(used)} of {' and '.join(bounds)} {unit}".rstrip()
+    if math.isnan(floor) or math.isnan(cap):
+        bounds = f"at most {whole(cap)}" if math.isnan(floor) else f"at least {whole(floor)}"
+    else:
+        bounds = whole(cap) if floor == cap else f"{whole(floor)} to {whole(cap)}"
+    told = f"{whole(used)} of {bounds} {unit}".rstrip()
     if not row["binding"]:
-        return f"{told}: takes nothing away"
+        return f"{told}: does not bind"
     return f"{told}: binds at its {row['binding']}, price {number(price, two_digits(abs(price)))}"
 
 

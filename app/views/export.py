@@ -107,7 +107,7 @@ def _scenarios(answers: Answers, plan: Plan) -> None:
     with st.spinner("deciding", show_time=True):
         for name in chosen:
             outcomes[name] = _outcome(answers, plan, folder, name)
-    st.dataframe(side_by_side(outcomes, run.arms, run.currency), key="side_by_side")
+    st.dataframe(side_by_side(outcomes, run.arms, run.currency), height="content", key="side_by_side")
     decided = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, DecidedPlan)}
     for name, outcome in outcomes.items():
         if isinstance(outcome, Refused):

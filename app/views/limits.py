@@ -82,7 +82,7 @@ def _results(answers: Answers, plan: Plan) -> None:
         "the floor. Limits that bind are orange. A price is the value that one more unit of the bound would add; it "
         "is negative for a floor, which would add value if it were lower."
     )
-    st.dataframe(limits_table(outcome), hide_index=True, key="limits_used")
+    st.dataframe(limits_table(outcome), hide_index=True, height="content", key="limits_used")
     st.subheader("Who gets what")
     st.altair_chart(arms_chart(outcome, free, run.arms, theme), theme=None, key="arms")
     st.caption("Users on each arm: the upper, stronger bar with these limits, the lower one with the budget alone.")

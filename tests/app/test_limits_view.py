@@ -143,7 +143,7 @@ def test_bars_are_what_is_used_and_binding_ones_stand_out(decided: DecidedPlan, 
     assert not rows[2]["binds"]
     colour = chart.to_dict()["layer"][1]["encoding"]["color"]
     assert (colour["condition"]["value"], colour["value"]) == (BINDING[theme], FREE[theme])
-    assert rows[1]["words"].startswith(f"{expected['used'][1]:,.0f} of at least 20 and at most 30 users")
+    assert rows[1]["words"].startswith(f"{expected['used'][1]:,.0f} of 20 to 30 users")
 
 
 def test_bars_of_arms_are_shares_with_and_without(run: Run, decided: DecidedPlan):
@@ -174,11 +174,7 @@ def test_the_table_is_typed_into_in_a_browser(visit: Callable[..., Visit], demo_
     _type_row(page, 0, "few", "10%")
     page.get_by_role("button", name="Apply limits").click()
     page.get_by_text("What each limit takes").wait_for()
-    _type_cell(page, 0, "amount", "120%")
-    page.get_by_role("button", name="Apply limits").click()
-    page.get_by_text("has the amount '120%'").wait_for()
     _type_row(page, 1, "many", "90%", kind="floor")
-    _type_cell(page, 0, "amount", "10%")
     page.get_by_role("button", name="Apply limits").click()
     page.get_by_text("This plan cannot be decided").wait_for()
     _type_cell(page, 1, "amount", "5%")
@@ -219,8 +215,8 @@ def _type_row(page: Any, row: int, name: str, amount: str, kind: str = "") -> No
 
 def _type_cell(page: Any, row: int, column: str, text: str) -> None:
     """Open a cell and put a text in the place of its own: the table is a canvas, which answers to mouse and keys."""
-    _click(page, row, column)
-    page.keyboard.press("Enter")
+    _click(page, row, column)  # which may only give the table the focus
+    _click(page, row, column, times=2)
     page.wait_for_timeout(500)
     page.keyboard.press("Control+A")
     page.keyboard.type(text, delay=50)
@@ -228,9 +224,9 @@ def _type_cell(page: Any, row: int, column: str, text: str) -> None:
     page.wait_for_timeout(800)
 
 
-def _click(page: Any, row: int, column: str) -> None:
+def _click(page: Any, row: int, column: str, times: int = 1) -> None:
     table = page.get_by_test_id("stDataFrame").first
     table.scroll_into_view_if_needed()
     box = table.bounding_box()
-    page.mouse.click(box["x"] + LEFT[column] + 40, box["y"] + 35 * (row + 1) + 17)
+    page.mouse.click(box["x"] + LEFT[column] + 40, box["y"] + 35 * (row + 1) + 17, click_count=times)
     page.wait_for_timeout(300)

@@ -194,8 +194,8 @@ def test_rows_say_what_is_used_of_what(run: Run):
     assert rows["binding"][0] == "cap"
     words = [limit_words(row, "EUR") for row in rows.to_dict("records")]
     assert words[0].startswith("10 of at most 10 users: binds at its cap, price ")
-    assert "of at least 5 and at most 20 users" in words[1]
-    assert words[2].endswith("of at least 0 EUR: takes nothing away")
+    assert "of 5 to 20 users" in words[1]
+    assert words[2].endswith("of at least 0 EUR: does not bind")
     assert limits_table(found)["binds"].tolist()[0] == "● at its cap"
 
 
