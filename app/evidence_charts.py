@@ -162,8 +162,11 @@ def experiment_chart(checks: Checks, theme: str) -> alt.LayerChart:
     """Users that the next experiment needs, by the way its arms are drawn, beside those of this log."""
     frame, look = experiment_frame(checks), inks(theme)
     low, high = float(frame["users"].min()), float(frame["users"].max())
-    scale = alt.Scale(type="log", domain=[low / 2, high * 8], nice=False)
-    x = alt.X("users:Q", title="users (logarithmic scale)", axis=_axis(count=4, grid=False), scale=scale)
+    ends = low / 2, high * 8
+    scale = alt.Scale(type="log", domain=list(ends), nice=False)
+    steps = [times * 10**power for power in range(11) for times in (1, 3)]
+    axis = alt.Axis(labelExpr=PLAIN, values=[step for step in steps if ends[0] <= step <= ends[1]], grid=False)
+    x = alt.X("users:Q", title="users (logarithmic scale)", axis=axis, scale=scale)
     y = _rows("design", frame["design"].tolist())
     colour = alt.condition(f"datum.design == '{THIS_LOG}'", alt.value(look["ink"]), alt.value(look[CHALLENGER]))
     base = alt.Chart(frame)
@@ -185,8 +188,8 @@ def _rows(column: str, order: Sequence[str]) -> alt.Y:
     return alt.Y(f"{column}:N", sort=list(order), title=None, axis=axis)
 
 
-def _axis(count: int = 5, grid: bool = True) -> alt.Axis:
-    return alt.Axis(labelExpr=PLAIN, tickCount=count, grid=grid)
+def _axis(grid: bool = True) -> alt.Axis:
+    return alt.Axis(labelExpr=PLAIN, tickCount=5, grid=grid)
 
 
 def _near() -> alt.Scale:

@@ -142,7 +142,8 @@ def _ranking(checks: Checks, value_name: str, theme: str) -> Panel:
 def _placebo(checks: Checks, value_name: str, theme: str) -> Panel:
     return Panel(
         charts.placebo_chart(checks, value_name, theme),
-        "The same curve after the logged arms were dealt out anew, with its 95% band: it must hug the line at zero.",
+        "The same curve on the same scale, after the logged arms were dealt out anew, with its 95% band: it must "
+        "hug the line at zero.",
     )
 
 

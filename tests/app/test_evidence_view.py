@@ -125,9 +125,15 @@ def test_names_of_arms_and_features_cannot_break_a_chart():
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_in_a_browser_nothing_is_cut_off(visit: Callable[..., Visit], demo_address: str, width: int, scheme: str):
-    look = visit(demo_address, width, scheme)
-    look.open("evidence")
+    look = visit(demo_address, 1280, scheme)
+    look.open()
+    look.page.get_by_role("link", name="Evidence").click()
     look.page.get_by_role("heading", name="Can the figures be believed?").wait_for(timeout=60_000)
     look.page.locator("canvas, svg.marks").nth(7).wait_for(timeout=60_000)
+    look.page.set_viewport_size({"width": width, "height": 900})
+    look.settled()
+    drawn = look.page.locator("canvas, svg.marks").evaluate_all("all => all.map(one => one.getBoundingClientRect())")
+    assert len(drawn) == 8
+    assert all(box["left"] >= 0 and box["right"] <= width and box["height"] > 100 for box in drawn)
     wide = look.page.evaluate("document.querySelector('[data-testid=\"stMain\"]').scrollWidth")
     assert wide <= width
