@@ -7,6 +7,7 @@ import streamlit as st
 from allocation.jobs import scenarios
 from allocation.jobs.address import plan_code, plan_of_code
 from allocation.jobs.answers import Answers
+from allocation.jobs.held import is_filed
 from app import limits_editor, state
 from uplift.errors import InputError
 
@@ -39,7 +40,8 @@ def keep_address(answers: Answers) -> None:
     own = answers.run.plan
     try:
         plan = state.chosen_plan(answers)
-        code = None if (plan.budget, plan.limits) == (own.budget, own.limits) else plan_code(plan)
+        same = not is_filed(answers.run) or (plan.budget, plan.limits) == (own.budget, own.limits)
+        code = None if same else plan_code(plan)
     except InputError:  # a budget that no plan may have: the views that need one say so
         code = None
     if code is None and PLAN in st.query_params:
@@ -50,6 +52,8 @@ def keep_address(answers: Answers) -> None:
 
 def side(answers: Answers) -> None:
     """What stands in the side bar: save the plan, open or delete one that is saved, and what came of it."""
+    if not is_filed(answers.run):  # nothing of an upload is kept
+        return
     folder = scenarios.scenarios_folder(answers.run)
     names = scenarios.saved_names(folder)
     _said()  # on the page itself: on a telephone the side is folded away

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from allocation.jobs.plan import Plan
 from allocation.jobs.run import Run
 from allocation.jobs.tables.blocks import Block
 from allocation.jobs.tables.open import open_responses
+from allocation.jobs.tables.schema import COST, ELIGIBLE, RESOURCE, USER_ID, VALUE
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,26 @@ class HeldSource:
         return None
 
 
+def is_filed(run: Run) -> bool:
+    """Whether the run's table lies in a file; that of an upload was there only while it was read."""
+    return run.place.is_absolute()
+
+
+def held_table(run: Run) -> pa.Table:
+    """The run's users as a response table, with all that is held of them."""
+    columns: dict[str, Any] = {USER_ID: run.user_id}
+    tables: dict[str, NDArray[Any]] = {
+        VALUE: run.value,
+        COST: run.cost,
+        **{f"{RESOURCE}{name}.": t for name, t in run.resources.items()},
+    }
+    if run.eligible is not None:
+        tables[ELIGIBLE] = run.eligible
+    for prefix, table in tables.items():
+        columns |= {prefix + arm: pa.array(table[:, j]) for j, arm in enumerate(run.arms)}
+    return pa.table(columns | dict(run.attributes))
+
+
 def held_source(run: Run, plan: Plan) -> HeldSource:
     """The run's users with all that the plan's limits ask for.
 
@@ -64,7 +86,7 @@ def held_source(run: Run, plan: Plan) -> HeldSource:
     """
     attributes = dict(run.attributes)
     lacking = [name for name in plan.attributes if name not in attributes]
-    if lacking and plan.responses is not None:
+    if lacking and plan.responses is not None and is_filed(run):
         source = open_responses(plan.responses, attributes=lacking, ids=False)
         attributes |= source.block(0, source.n).attributes
     whole = Block(0, run.user_id, run.value, run.cost, run.eligible, run.resources, attributes)

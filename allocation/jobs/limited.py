@@ -22,7 +22,7 @@ from allocation.jobs.answers import UNKNOWN
 from allocation.jobs.batch.decide_job import Watch, solve_plan
 from allocation.jobs.batch.names import check_names
 from allocation.jobs.batch.passes import Cut, LocalPasses
-from allocation.jobs.held import held_source
+from allocation.jobs.held import held_source, is_filed
 from allocation.jobs.plan import Plan, PlanLimit, Share, parse_plan, plan_text
 from allocation.jobs.run import Run
 from allocation.jobs.where import mask_of
@@ -79,11 +79,11 @@ def outcome_of(run: Run, plan: Plan) -> Outcome:
 
     The decisions are, row for row, those of `earmark decide` on the same plan and table.
     """
-    found = _kept.get(run, {}).get(plan)
+    known = _kept.setdefault(run, OrderedDict())
+    found = known.get(plan)
     if found is not None:
         return found
     with _one:
-        known = _kept.setdefault(run, OrderedDict())
         if plan not in known:  # nobody else has decided it meanwhile
             known[plan] = _outcome(run, plan)
             while len(known) > KEPT:
@@ -102,7 +102,7 @@ def decide_run(run: Run, plan: Plan) -> DecidedPlan:
     Raises InputError and ProblemError as `run_decide` does: for names that are none, for limits that clash.
     """
     parse_plan(plan_text(plan))  # what the nightly job would refuse
-    if plan.limits:
+    if plan.limits and is_filed(run):
         check_names(plan)
     source = held_source(run, plan)
     for limit in plan.limits:

@@ -10,10 +10,12 @@ from allocation.jobs import scenarios
 from allocation.jobs.address import plan_code
 from allocation.jobs.answers import Answers
 from allocation.jobs.exported import CSV, PARQUET, PLAN_FILE, Built, build, command, plan_for
+from allocation.jobs.held import is_filed
 from allocation.jobs.limited import DecidedPlan, Outcome, Refused, outcome_of
 from allocation.jobs.limited_words import figure, side_by_side
 from allocation.jobs.numbers import amount
 from allocation.jobs.plan import Plan, plan_text
+from allocation.jobs.run import Run
 from app import state
 from app.limits_charts import gains_chart, mixes_chart
 from uplift.errors import InputError
@@ -35,15 +37,22 @@ def show(answers: Answers) -> None:
             f"{amount(plan.budget or 0.0, run.currency)} (set on the page Budget), {limits} (set on the page Limits)."
         )
     )
-    _decisions(plan, len(run))
+    _decisions(run, plan)
     _plan(plan)
-    _scenarios(answers, plan)
+    if is_filed(run):
+        _address(plan)
+        _scenarios(answers, plan)
+    else:
+        st.info(
+            "This is an upload, which is not kept: put its response table beside the plan, under the name that the "
+            "plan gives, to decide by the command. There are no scenarios of an upload."
+        )
 
 
-def _decisions(plan: Plan, users: int) -> None:
+def _decisions(run: Run, plan: Plan) -> None:
     st.subheader("Decisions")
     st.caption(
-        f"One row a user, {users:,} in all: user_id, arm, expected_value, expected_cost, margin. Built by the "
+        f"One row a user, {len(run):,} in all: user_id, arm, expected_value, expected_cost, margin. Built by the "
         "nightly job: byte for byte what the command below writes."
     )
     which = st.columns(2)
@@ -52,7 +61,7 @@ def _decisions(plan: Plan, users: int) -> None:
             if st.button(f"Build the {kind} file", key=f"build_{kind}", width="stretch"):
                 st.session_state.pop(BUILT, None)
                 with st.spinner("deciding and writing", show_time=True):
-                    st.session_state[BUILT] = (plan, kind, build(plan, kind))
+                    st.session_state[BUILT] = (plan, kind, build(plan, kind, run))
     done: tuple[Plan, str, Built] | None = st.session_state.get(BUILT)
     if done is None or done[0] != plan:  # of another plan: it goes, for it takes memory
         st.session_state.pop(BUILT, None)
@@ -83,6 +92,9 @@ def _plan(plan: Plan) -> None:
     st.code(command(), language="bash", wrap_lines=True)
     st.caption("Digest of the plan (SHA-256, without paths; the manifest of the decisions holds it too):")
     st.code(plan.digest(), language=None, wrap_lines=True)
+
+
+def _address(plan: Plan) -> None:
     st.caption(
         "The address of this page opens this plan on the same run: copy it to share the plan."
         if plan_code(plan) is not None

@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from allocation.jobs import scenarios
-from allocation.jobs.address import plan_code
+from allocation.jobs.address import plan_code, plan_of_code
 from allocation.jobs.exported import plan_for
 from allocation.jobs.plan import Plan, PlanLimit, Share, parse_plan
 from allocation.jobs.run import open_run
@@ -135,6 +135,17 @@ def test_an_address_opens_its_plan(run_folder: Path, saved: Path):
     assert not page.exception
     shown = parse_plan(page.code[0].value)
     assert (shown.budget, shown.limits) == (123.456, LIMITS)
+
+
+def test_a_budget_that_was_moved_since_is_the_one_that_counts(run_folder: Path, saved: Path):
+    page = AppTest.from_function(script, args=(str(run_folder),), default_timeout=60)
+    page.query_params["plan"] = plan_code(plan_of(run_folder))
+    page.query_params["budget"] = "77.125"
+    page.run()
+    shown = parse_plan(page.code[0].value)
+    assert (shown.budget, shown.limits) == (77.125, LIMITS)
+    code = page.query_params["plan"]
+    assert plan_of_code(code[0] if isinstance(code, list) else code).budget == 77.125
 
 
 def test_a_broken_address_is_one_message_and_the_page_lives(run_folder: Path, saved: Path):

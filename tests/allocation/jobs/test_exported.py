@@ -8,12 +8,15 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from allocation.engine.problem import ProblemError
 from allocation.jobs.exported import CSV, PARQUET, build, command, file_name, plan_for
+from allocation.jobs.limited import decide_run
 from allocation.jobs.plan import Plan, PlanLimit, Share, plan_text, read_plan
 from allocation.jobs.run import open_run
 from tests.allocation.nightly import nightly
@@ -87,6 +90,26 @@ def test_the_csv_file_is_that_of_earmark_export(tmp_path: Path, scratch: Path):
     assert built.content == (tmp_path / "d.csv").read_bytes()
     assert built.content.count(b"\n") == 701
     assert list(scratch.iterdir()) == []
+
+
+def test_an_upload_is_decided_from_what_is_held_of_it(tmp_path: Path, scratch: Path):
+    plan = plan_here(tmp_path / "campaign")
+    run = open_run(tmp_path / "campaign" / "responses")
+    sent = replace(run, place=Path("mine.csv"), plan=replace(run.plan, name="mine", responses="mine.csv"))
+    named = plan_for(sent, 300.5, LIMITS)
+    assert named.responses == "mine.csv"
+    built, filed = (pq.read_table(io.BytesIO(b.content)) for b in (build(named, PARQUET, sent), build(plan, PARQUET)))
+    assert built.equals(filed)
+    assert [run.arms[j] for j in decide_run(sent, named).decision] == built["arm"].to_pylist()
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_limit_on_a_column_that_an_upload_has_not_is_told(tmp_path: Path):
+    plan_here(tmp_path / "campaign")
+    run = open_run(tmp_path / "campaign" / "responses")
+    sent = replace(run, place=Path("mine.csv"), plan=replace(run.plan, responses="mine.csv"))
+    with pytest.raises(InputError, match=r"column 'segmnt', which is not there\. Did you mean 'segment'"):
+        decide_run(sent, plan_for(sent, 300.5, (PlanLimit("few", max=3.0, where={"segmnt": ("head",)}),)))
 
 
 def test_the_exported_plan_is_the_plan_from_wherever_it_lies(tmp_path: Path):
