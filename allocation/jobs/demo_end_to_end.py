@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from allocation.policies.tuning_result import TuningResult
 
 FEWEST = 1_000  # users to fit on below which the gate's folds tell nothing from noise
-MOST = 50_000  # above it the fit, five folds of three nets each, takes minutes
+MOST = 20_000  # above it the fit, five folds of three nets each, takes more than a minute
 
 
 @dataclass(frozen=True, eq=False)
