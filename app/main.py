@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -15,6 +14,7 @@ from app import scenarios, state
 from app.views import budget, compare, evidence, export, limits, segments, upload
 from uplift.errors import InputError
 
+KEY, UPLOAD = "view", "Upload"  # a key of the session and of the address; the view that needs no run
 View = Callable[[Answers], None]
 VIEWS: tuple[tuple[str, str, View], ...] = (
     ("Budget", "budget", budget.show),
@@ -29,12 +29,24 @@ VIEWS: tuple[tuple[str, str, View], ...] = (
 def page(place: Path) -> None:
     """Load the run and draw the chosen view, or say in one message why it cannot be shown."""
     st.set_page_config(page_title="earmark", layout="wide")
-    # Without icons: Streamlit asks a host of Google for the picture of one.
-    views = [
-        st.Page(partial(_shown, view, place), title=title, url_path=name, default=not k)
-        for k, (title, name, view) in enumerate(VIEWS)
-    ]
-    st.navigation([*views, st.Page(upload.show, title="Upload", url_path="upload")]).run()
+    chosen = _chosen()
+    st.sidebar.radio("View", [*(title for title, _, _ in VIEWS), UPLOAD], key=KEY, label_visibility="collapsed")
+    if chosen == UPLOAD:
+        upload.show()
+        return
+    _shown(next(view for title, _, view in VIEWS if title == chosen), place)
+
+
+def _chosen() -> str:
+    """The title of the view that is chosen beside, at first the address's."""
+    # Not Streamlit's own pages: they drop the plan from the address, and a page opened by its own path asks twice
+    # for what is not there.
+    titles = {name: title for title, name, _ in VIEWS} | {UPLOAD.lower(): UPLOAD}
+    if KEY not in st.session_state:
+        st.session_state[KEY] = titles.get(st.query_params.get(KEY, ""), VIEWS[0][0])
+    chosen: str = st.session_state[KEY]
+    st.query_params[KEY] = chosen.lower()
+    return chosen
 
 
 def _shown(view: View, place: Path) -> None:

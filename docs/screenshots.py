@@ -29,7 +29,7 @@ def main() -> None:
             for theme in ("light", "dark"):
                 for _, view, _ in VIEWS:
                     page = browser.new_page(viewport={"width": WIDTH, "height": 900}, color_scheme=theme)
-                    page.goto(f"{address}/{view}")
+                    page.goto(f"{address}/?view={view}")
                     page.locator("h1").first.wait_for(timeout=60_000)
                     page.wait_for_timeout(2_000)
                     height = page.evaluate("document.querySelector('[data-testid=\"stMain\"]').scrollHeight")

@@ -34,7 +34,7 @@ def data_folder() -> Path:
 @pytest.fixture(scope="session")
 def result() -> DemoResult:
     """A small simulated run."""
-    return run_demo(DemoPlan("simulated", users=3_000, n_bootstrap=200, epochs=1))
+    return run_demo(DemoPlan("simulated", users=3_000, n_bootstrap=200))
 
 
 @pytest.fixture(scope="session")

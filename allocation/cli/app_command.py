@@ -45,4 +45,4 @@ def _make_demo(place: Path) -> None:
     from allocation.jobs.output import write_demo
 
     with Progress() as progress:
-        write_demo(run_demo(DemoPlan(), progress.step), place)
+        write_demo(run_demo(DemoPlan(end_to_end=True), progress.step), place)

@@ -40,8 +40,14 @@ def demo(
         ),
     ] = None,
     out: Annotated[
-        Path, typer.Option(help="Folder for decisions.parquet, manifest.json, report.html.", metavar="FOLDER")
+        Path, typer.Option(help="Folder for the decisions, the report, and what the app reads.", metavar="FOLDER")
     ] = Path("earmark-demo"),
+    end_to_end: Annotated[
+        bool,
+        typer.Option(
+            "--end-to-end", help="Fit the model trained for the decision too: half a minute for some thousand users."
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same decisions, byte for byte.", metavar="NUMBER")] = 0,
     json: Json = False,
     treatment: Treatment = None,
@@ -84,7 +90,7 @@ def demo(
                 "value_name": value_name,
             }
         )
-        plan = DemoPlan(data, users, budget_per_user, seed, roles=roles)
+        plan = DemoPlan(data, users, budget_per_user, seed, roles=roles, end_to_end=end_to_end)
         result = run_demo(plan, progress.step)
         progress.step(f"writing {out}")
         write_demo(result, out)

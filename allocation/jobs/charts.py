@@ -56,9 +56,10 @@ def cost_curve(run: Summary, theme: str = "light", background: str | None = None
         )
         for k, policy in enumerate(run.policies)
     ]
+    how = "by bootstrap over users" if run.n_bootstrap else "in closed form"
     title = alt.TitleParams(
         f"Verified value per user ({run.value_name}), {run.users:,} held-out users",
-        subtitle=f"band: 95% interval by bootstrap over users; dashed: {CHALLENGER}",
+        subtitle=f"band: 95% interval {how}; dashed: {CHALLENGER}",
         anchor="start",
         color=look["ink"],
         subtitleColor=look["ink"],

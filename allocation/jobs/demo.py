@@ -23,7 +23,7 @@ from allocation.evaluation.frame import tidy
 from allocation.evaluation.nuisance import fit_outcomes
 from allocation.evaluation.scores import SPEND, VALUE, score_tables
 from allocation.jobs.compared import Compared, compared_of
-from allocation.jobs.demo_end_to_end import fit_end_to_end
+from allocation.jobs.demo_end_to_end import Tuned, fit_end_to_end
 from allocation.jobs.evidence import Checks, Known, checks_of
 from allocation.jobs.source import Source, load
 from allocation.jobs.summary import BASELINES, CHALLENGER, END_TO_END, HEADLINE, Summary
@@ -40,21 +40,31 @@ HELD_OUT_SHARE = 0.5
 REFUSED_BELOW = 1e-6  # p-value of the log's arm counts under the stated propensities
 ESTIMATORS = ("ipw", "sn", HEADLINE)
 LEVEL = 0.95
+RESAMPLES, LARGE = 1000, 200_000
 BUDGET_MULTIPLES = (0.25, 0.5, 1.0, 1.5, 2.0)
 
 
 @dataclass(frozen=True, eq=False)
 class DemoPlan:
-    """What to run: the arguments of `earmark demo`; `budget_per_user` is money per user, None for the data's own;
-    `epochs` how often the end-to-end nets see every user, None for the usual number."""
+    """What to run: the arguments of `earmark demo`; `budget_per_user` is money per user, None for the data's own.
+
+    `end_to_end` : fit that policy too, half a minute for some thousand users. `n_bootstrap` : resamples, 0 for
+    intervals in closed form; None takes RESAMPLES, and 0 from LARGE held-out users on, whom resampling takes hours.
+    """
 
     data: str = "thornton_hiv"
     users: int | None = None
     budget_per_user: float | None = None
     seed: int = 0
-    n_bootstrap: int = 1000
+    n_bootstrap: int | None = None
     roles: Mapping[str, Any] | None = None
-    epochs: int | None = None
+    end_to_end: bool = False
+
+    def resamples(self, users: int) -> int:
+        """How many resamples so many held-out users are verified with."""
+        if self.n_bootstrap is not None:
+            return self.n_bootstrap
+        return RESAMPLES if users < LARGE else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +112,7 @@ class DemoResult:
             currency=self.source.currency,
             users=len(self.held_out),
             budget_per_user=self.budget_per_user,
-            n_bootstrap=self.plan.n_bootstrap,
+            n_bootstrap=self.plan.resamples(len(self.held_out)),
             arm_users=dict(zip(arms, counts, strict=True)),
             totals={
                 "promised_value": chosen.value,
@@ -144,7 +154,8 @@ def run_demo(plan: DemoPlan, progress: Callable[[str], None] = lambda _: None) -
     progress(f"fitting on {len(train):,} users, {len(train.arms)} arms, {len(train.features)} features")
     two_stage = TwoStage(SLearner(seed=plan.seed)).fit(train)
     grid = budget_grid(control, per_user)
-    tuned = fit_end_to_end(train, [share for share in grid if share > control], plan.seed, progress, plan.epochs)
+    above = [share for share in grid if share > control]
+    tuned = fit_end_to_end(train, above, plan.seed, progress) if plan.end_to_end else Tuned(None)
     policies: dict[str, Policy] = {CHALLENGER: two_stage}
     policies |= ({} if tuned.policy is None else {END_TO_END: tuned.policy}) | fit_baselines(
         train, two_stage.learner_, plan.seed
@@ -152,16 +163,15 @@ def run_demo(plan: DemoPlan, progress: Callable[[str], None] = lambda _: None) -
     budgets = sorted({share * len(held_out) for share in grid})
     times = "1 budget" if len(budgets) == 1 else f"{len(budgets)} budgets"
     progress(f"deciding for {len(held_out):,} held-out users at {times}, and verifying")
-    outcomes = fit_outcomes(held_out, seed=plan.seed)
+    outcomes, resamples = fit_outcomes(held_out, seed=plan.seed), plan.resamples(len(held_out))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        check_resamples(plan.n_bootstrap)
-        warn_of_few(plan.n_bootstrap, LEVEL)
+        if resamples:
+            check_resamples(resamples)
+            warn_of_few(resamples, LEVEL)
         check_held_out(held_out, allow_mismatch=True)  # refused or told above, of the whole log
         decided = decide_all(policies, held_out, budgets)
-        cells, verified = verify_decided(
-            decided, held_out, ESTIMATORS, plan.n_bootstrap, plan.seed, None, outcomes, None
-        )
+        cells, verified = verify_decided(decided, held_out, ESTIMATORS, resamples, plan.seed, None, outcomes, None)
         evaluation = tidy(cells, verified, BASELINES, LEVEL, plan.seed)
     response = two_stage.predict(held_out)
     problem = two_stage.problem(response, per_user * len(held_out))

@@ -32,12 +32,10 @@ def fit_end_to_end(
     budgets_per_user: Sequence[float],
     seed: int,
     progress: Callable[[str], None],
-    epochs: int | None = None,
 ) -> Tuned:
     """Fit `EndToEnd` as `earmark evaluate` does, tuned for these budgets (money per user) and kept by its gate.
 
-    Left out for fewer than FEWEST or more than MOST users, and where a fold lacks an arm. `epochs` of its nets: None
-    for the usual ones.
+    Left out for fewer than FEWEST or more than MOST users, and where a fold lacks an arm.
     """
     if len(train) < FEWEST:
         return Tuned(
@@ -54,19 +52,10 @@ def fit_end_to_end(
     progress(f"fitting end-to-end on {len(train):,} users")
     budgets = [budget * len(train) for budget in budgets_per_user] or None
     try:
-        made = make_end_to_end(seed, budgets=budgets) if epochs is None else _quick(seed, epochs, budgets)
-        policy = made.fit(train)
+        policy = make_end_to_end(seed, budgets=budgets).fit(train)
     except InputError as error:
         return Tuned(None, warning=f"The end-to-end policy is left out: {error}.")
     return Tuned(policy, _words(policy.result_) if hasattr(policy, "result_") else "")
-
-
-def _quick(seed: int, epochs: int, budgets: list[float] | None) -> Policy:
-    from allocation.policies.end_to_end import EndToEnd  # torch takes a second to load
-    from uplift.learners.neural import NeuralResponse
-
-    net, outcomes = (NeuralResponse(epochs=epochs, seed=seed) for _ in range(2))
-    return EndToEnd(net, seed=seed, budgets=budgets, outcome_learner=outcomes)
 
 
 def _words(result: TuningResult) -> str:

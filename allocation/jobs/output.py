@@ -120,7 +120,7 @@ def manifest(result: DemoResult, parts: list[dict[str, Any]]) -> dict[str, Any]:
             "users": plan.users,
             "budget_per_user": result.budget_per_user,
             "seed": plan.seed,
-            "n_bootstrap": plan.n_bootstrap,
+            "n_bootstrap": run.n_bootstrap,
             "roles": dict(source.roles),
         },
         "input": entries.log_entry(source),

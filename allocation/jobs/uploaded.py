@@ -97,7 +97,7 @@ def run_of_log(
     roles: Mapping[str, Any],
     budget_per_user: float | None = None,
     progress: Progress = lambda _: None,
-    n_bootstrap: int = 1000,
+    n_bootstrap: int | None = None,
 ) -> Run:
     """The demo's job on a log that was sent: its run, as `open_run` reads it.
 

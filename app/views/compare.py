@@ -9,7 +9,7 @@ from allocation.jobs.compared import Compared
 from allocation.jobs.compared_at import Comparison, best_baseline, compare
 from allocation.jobs.compared_table import compared_table
 from allocation.jobs.numbers import amount
-from allocation.jobs.summary import Summary
+from allocation.jobs.summary import END_TO_END, Summary
 from app import state
 from app.compare_charts import difference_chart, value_chart
 
@@ -58,6 +58,8 @@ def _at_budget(run: Summary, compared: Compared, budget: float) -> None:
     st.dataframe(compared_table(found, run.currency), hide_index=True, key="compared")
     if run.tuning:
         st.caption(state.plain(f"End-to-end. {run.tuning}"))
+    elif END_TO_END not in run.policies:
+        st.caption("The end-to-end policy is not in this run: `earmark demo --end-to-end` fits it too.")
 
 
 def _reference(run: Summary, compared: Compared, budget: float) -> str:

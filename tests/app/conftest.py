@@ -49,9 +49,9 @@ class Visit:
     errors: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
-    def open(self, view: str = "", query: str = "") -> None:
-        """Go to a view and wait until it is drawn."""
-        self.page.goto(f"{self.address}/{view}{query}")
+    def open(self, query: str = "") -> None:
+        """Go to an address and wait until it is drawn; `view=limits` opens a view."""
+        self.page.goto(f"{self.address}/?{query}")
         self.settled()
 
     def settled(self) -> None:

@@ -127,7 +127,7 @@ def test_names_of_arms_and_features_cannot_break_a_chart():
 def test_in_a_browser_nothing_is_cut_off(visit: Callable[..., Visit], demo_address: str, width: int, scheme: str):
     look = visit(demo_address, 1280, scheme)
     look.open()
-    look.page.get_by_role("link", name="Evidence").click()
+    look.page.get_by_test_id("stSidebar").get_by_text("Evidence", exact=True).click()
     look.page.get_by_role("heading", name="Can the figures be believed?").wait_for(timeout=60_000)
     look.page.locator("canvas, svg.marks").nth(7).wait_for(timeout=60_000)
     look.page.set_viewport_size({"width": width, "height": 900})

@@ -165,7 +165,7 @@ def test_a_download_in_a_browser_is_the_command_s_part(
 ):
     at = visit(demo_address)
     at.open()
-    at.page.get_by_role("link", name="Export").click()
+    at.page.get_by_test_id("stSidebar").get_by_text("Export", exact=True).click()
     at.page.get_by_role("button", name="Build the Parquet file").click()
     with at.page.expect_download() as download:
         at.page.get_by_role("button", name="-decisions.parquet").click()

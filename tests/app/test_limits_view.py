@@ -183,9 +183,9 @@ def test_the_table_is_typed_into_in_a_browser(visit: Callable[..., Visit], demo_
     at.settled()
     code = page.url.split("?")[1]
     other = visit(demo_address)
-    other.open("", "?" + code)
+    other.open(code)
     limits = other.page
-    limits.get_by_role("link", name=TITLE).click()
+    limits.get_by_test_id("stSidebar").get_by_text(TITLE, exact=True).click()
     limits.get_by_text("What each limit takes").wait_for()
 
 
@@ -195,7 +195,7 @@ LEFT = {"name": 33, "kind": 213, "amount": 318}
 
 def _opened(at: Visit) -> Any:
     at.open()
-    at.page.get_by_role("link", name=TITLE).click()
+    at.page.get_by_test_id("stSidebar").get_by_text(TITLE, exact=True).click()
     at.page.get_by_test_id("stDataFrame").first.wait_for()
     at.settled()
     return at.page

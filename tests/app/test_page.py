@@ -104,7 +104,7 @@ def test_the_budget_in_a_browser(visit: Callable[..., Visit], demo_address: str)
     after = page.locator('[data-testid="stMetricValue"]').first.inner_text()
     assert "budget=" in page.url
     again = visit(demo_address)
-    again.open(query="?" + page.url.split("?")[1])
+    again.open(page.url.split("?")[1])
     assert again.page.locator('[data-testid="stMetricValue"]').first.inner_text() == after
 
 
@@ -114,7 +114,7 @@ def test_every_view_in_a_browser(visit: Callable[..., Visit], demo_address: str,
     """Nothing is wrong, nothing is wider than the window."""
     seen = visit(demo_address, width, scheme)
     for _, view, _ in VIEWS:
-        seen.open(view)
+        seen.open(f"view={view}")
         assert seen.page.locator('[data-testid="stException"]').count() == 0
         assert seen.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 

@@ -156,7 +156,7 @@ def test_in_a_browser_files_are_sent_looked_at_and_forgotten(
     seen = visit(demo_address)
     seen.open()
     page = seen.page
-    page.get_by_role("link", name="Upload").click()
+    page.get_by_test_id("stSidebar").get_by_text("Upload", exact=True).click()
     page.get_by_text("A file of your own").wait_for(timeout=60_000)
     sender = page.locator('input[type="file"]')
     sender.set_input_files(str(huge))
@@ -165,7 +165,7 @@ def test_in_a_browser_files_are_sent_looked_at_and_forgotten(
     sender.set_input_files(str(mine))
     page.get_by_role("button", name="Show it").click()
     page.get_by_text("Every view shows mine now").wait_for(timeout=60_000)
-    page.get_by_role("link", name="Segments").click()
+    page.get_by_test_id("stSidebar").get_by_text("Segments", exact=True).click()
     page.get_by_text("User 007 gets <b>").wait_for(timeout=60_000)
     page.get_by_role("button", name="Return to the run").click()
     page.get_by_text("simulated", exact=True).wait_for(timeout=60_000)

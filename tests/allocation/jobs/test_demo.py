@@ -16,7 +16,7 @@ from uplift.errors import InputError
 
 def test_every_policy_stands_at_every_budget_with_both_estimators(result: DemoResult):
     frame = result.evaluation
-    expected = {CHALLENGER, END_TO_END, *BASELINES}
+    expected = {CHALLENGER, *BASELINES}
     for estimator in ("ipw", "sn"):
         rows = frame[frame["estimator"] == estimator]
         assert len(rows) == len(expected) * len(BUDGET_MULTIPLES)
@@ -73,17 +73,27 @@ def test_named_sources_name_their_money_and_their_value(data_folder: object):
         assert source.campaign.propensity is not None
 
 
-def test_the_end_to_end_policy_says_who_decides_and_is_left_out_of_large_logs(
-    result: DemoResult, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_end_to_end_policy_says_who_decides_and_is_left_out_of_large_logs(monkeypatch: pytest.MonkeyPatch):
+    result = run_demo(DemoPlan("simulated", users=2_000, n_bootstrap=10, end_to_end=True))
+    assert result.summary().policies == (CHALLENGER, END_TO_END, *BASELINES)
     assert result.tuning.startswith("Of its candidates the ")
     assert result.tuning in " ".join(verdict(result.summary()))
-    small = run_demo(DemoPlan("simulated", users=400, n_bootstrap=10))
+    plan = DemoPlan("simulated", users=400, n_bootstrap=10, end_to_end=True)
+    small = run_demo(plan)
     assert END_TO_END not in set(small.evaluation["policy"])
     assert "End-to-end is left out: on fewer than 1,000 users" in " ".join(verdict(small.summary()))
     monkeypatch.setattr(demo_end_to_end, "FEWEST", 10)
     monkeypatch.setattr(demo_end_to_end, "MOST", 100)
-    large = run_demo(DemoPlan("simulated", users=400, n_bootstrap=10))
+    large = run_demo(plan)
     assert END_TO_END not in set(large.evaluation["policy"])
     assert large.summary().policies == (CHALLENGER, *BASELINES)
     assert "`earmark evaluate --policies s,end-to-end` has it" in large.warnings[0]
+
+
+def test_intervals_without_resamples_are_closed_and_about_as_wide(result: DemoResult):
+    """As from LARGE held-out users on, whom a thousand resamples would take hours."""
+    assert DemoPlan().resamples(199_999) == 1_000
+    assert DemoPlan().resamples(200_000) == 0
+    closed = run_demo(DemoPlan("simulated", users=3_000, n_bootstrap=0)).evaluation
+    for end in ("value_low", "value_high"):
+        np.testing.assert_allclose(closed[end], result.evaluation[end], rtol=0.08)

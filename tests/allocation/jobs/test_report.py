@@ -12,7 +12,7 @@ import pytest
 from allocation.jobs import charts, table
 from allocation.jobs.demo import DemoResult
 from allocation.jobs.report import report_html
-from allocation.jobs.summary import BASELINES, CHALLENGER, END_TO_END
+from allocation.jobs.summary import BASELINES, CHALLENGER
 
 
 def test_the_report_holds_every_cell_of_the_table(result: DemoResult):
@@ -39,7 +39,7 @@ def test_the_report_refers_to_nothing_outside_itself(run_folder: Path):
 
 def test_a_panel_a_policy_each_with_band_and_line(result: DemoResult):
     chart = charts.cost_curve(result.summary()).to_dict()
-    assert [panel["title"]["text"] for panel in chart["concat"]] == [CHALLENGER, END_TO_END, *BASELINES]
+    assert [panel["title"]["text"] for panel in chart["concat"]] == [CHALLENGER, *BASELINES]
     for panel in chart["concat"]:
         marks = [layer["mark"]["type"] for layer in panel["layer"]]
         assert marks.count("area") == 1
