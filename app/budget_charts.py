@@ -7,7 +7,7 @@ import math
 import altair as alt
 import pandas as pd
 
-from allocation.jobs.answers import CURRENT, Answer, Answers, rival_lines
+from allocation.jobs.analyst.answers import CURRENT, Answer, Answers, rival_lines
 from allocation.jobs.summary import CHALLENGER
 from app.charts import HEIGHT, SHORT, Labels, arm_colours, dressed, inks
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from allocation.jobs.compared_at import Comparison
+from allocation.jobs.analyst.compared_at import Comparison
 from app.charts import SHORT, dressed, inks
 
 ROW = 34  # pixels of a policy

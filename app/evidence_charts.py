@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from allocation.jobs.evidence import Checks
-from allocation.jobs.evidence_frames import (
+from allocation.jobs.analyst.evidence import Checks
+from allocation.jobs.analyst.evidence_frames import (
     EVERYBODY,
     MODEL,
     PLACEBO,
@@ -23,7 +23,7 @@ from allocation.jobs.evidence_frames import (
     shares_frame,
     support_frame,
 )
-from allocation.jobs.evidence_model import Calibration
+from allocation.jobs.analyst.evidence_model import Calibration
 from allocation.jobs.summary import CHALLENGER
 from app.charts import SHORT, dressed, inks
 

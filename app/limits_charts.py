@@ -9,8 +9,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from allocation.jobs.limited import DecidedPlan, limit_rows
-from allocation.jobs.limited_words import figure, limit_words
+from allocation.jobs.analyst.limited import DecidedPlan, limit_rows
+from allocation.jobs.analyst.limited_words import figure, limit_words
 from app.charts import SHORT, arm_colours, dressed, inks
 
 ROW, BAR = 64, 10  # pixels of a limit: its name, its bar, its figures

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from allocation.jobs.answers import Answers
-from allocation.jobs.limits_table import CAP, COLUMNS, KINDS, Known, Row, Typed, limits_of, rows_of
+from allocation.jobs.analyst.answers import Answers
+from allocation.jobs.analyst.limits_table import CAP, COLUMNS, KINDS, Known, Row, Typed, limits_of, rows_of
 from app import state
 
 BASE, TYPED, TRIED, VERSION = "limits_base", "limits_typed", "limits_tried", "limits_version"  # keys of the session

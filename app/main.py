@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from allocation.engine.problem import ProblemError
-from allocation.jobs.answers import Answers
+from allocation.jobs.analyst.answers import Answers
 from app import scenarios, state
 from app.views import budget, compare, evidence, export, limits, segments, upload
 from uplift.errors import InputError

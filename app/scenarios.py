@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from allocation.jobs import scenarios
-from allocation.jobs.address import plan_code, plan_of_code
-from allocation.jobs.answers import Answers
-from allocation.jobs.held import is_filed
+from allocation.jobs.analyst import scenarios
+from allocation.jobs.analyst.address import plan_code, plan_of_code
+from allocation.jobs.analyst.answers import Answers
+from allocation.jobs.analyst.held import is_filed
 from app import limits_editor, state
 from uplift.errors import InputError
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from allocation.jobs.answers import Answers, answers_of
-from allocation.jobs.exported import plan_for
+from allocation.jobs.analyst.answers import Answers, answers_of
+from allocation.jobs.analyst.exported import plan_for
+from allocation.jobs.analyst.run import open_run
 from allocation.jobs.plan import Plan, PlanLimit
-from allocation.jobs.run import open_run
 from app.uploads import return_to_run, uploaded
 
 BUDGET, LIMITS = "budget", "limits"  # keys of the session

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from allocation.jobs.answers import Answers
+from allocation.jobs.analyst.answers import Answers
 
 UPLOADED = "uploaded"
 

@@ -30,7 +30,7 @@ def show_app(
 ) -> None:
     """Show a run as a page: open the printed address in a browser. Serves this machine only, sends no telemetry."""
     with one_message():
-        from allocation.jobs.run import check_place
+        from allocation.jobs.analyst.run import check_place
 
         if run is None and not Path(DEMO).exists():
             _make_demo(Path(DEMO))

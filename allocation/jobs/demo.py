@@ -22,9 +22,9 @@ from allocation.evaluation.evaluate import check_resamples, verify_decided, warn
 from allocation.evaluation.frame import tidy
 from allocation.evaluation.nuisance import fit_outcomes
 from allocation.evaluation.scores import SPEND, VALUE, score_tables
-from allocation.jobs.compared import Compared, compared_of
+from allocation.jobs.analyst.compared import Compared, compared_of
+from allocation.jobs.analyst.evidence import Checks, Known, checks_of
 from allocation.jobs.demo_end_to_end import Tuned, fit_end_to_end
-from allocation.jobs.evidence import Checks, Known, checks_of
 from allocation.jobs.source import Source, load
 from allocation.jobs.summary import BASELINES, CHALLENGER, END_TO_END, HEADLINE, Summary
 from allocation.policies.base import ArmMeans, Policy

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from allocation.jobs import manifest as entries
-from allocation.jobs.attributes import attributes_of, head_and_tail
-from allocation.jobs.compared import write_compared
+from allocation.jobs.analyst.attributes import attributes_of, head_and_tail
+from allocation.jobs.analyst.compared import write_compared
+from allocation.jobs.analyst.evidence_file import checks_text
 from allocation.jobs.demo import DemoResult
-from allocation.jobs.evidence_file import checks_text
 from allocation.jobs.folder import checked_folder, write_folder
 from allocation.jobs.plan import Plan, plan_text
 from allocation.jobs.report import report_html

@@ -7,7 +7,7 @@ import math
 import streamlit as st
 
 from allocation.evaluation.verified_path import Estimated
-from allocation.jobs.answers import Answer, Answers
+from allocation.jobs.analyst.answers import Answer, Answers
 from allocation.jobs.numbers import amount, decimals, number
 from app import state
 from app.budget_charts import frontier_chart, mix_chart

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from allocation.jobs.answers import Answers
-from allocation.jobs.compared import Compared
-from allocation.jobs.compared_at import Comparison, best_baseline, compare
-from allocation.jobs.compared_table import compared_table
+from allocation.jobs.analyst.answers import Answers
+from allocation.jobs.analyst.compared import Compared
+from allocation.jobs.analyst.compared_at import Comparison, best_baseline, compare
+from allocation.jobs.analyst.compared_table import compared_table
 from allocation.jobs.numbers import amount
 from allocation.jobs.summary import END_TO_END, Summary
 from app import state

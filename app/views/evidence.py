@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import altair as alt
 import streamlit as st
 
-from allocation.jobs.answers import Answers
-from allocation.jobs.evidence import Checks
-from allocation.jobs.evidence_about import ABOUT
-from allocation.jobs.evidence_frames import SHOWN, balance_frame
-from allocation.jobs.evidence_words import LOOK, PASSED, UNKNOWN, Verdict, farthest, summary, verdicts
+from allocation.jobs.analyst.answers import Answers
+from allocation.jobs.analyst.evidence import Checks
+from allocation.jobs.analyst.evidence_about import ABOUT
+from allocation.jobs.analyst.evidence_frames import SHOWN, balance_frame
+from allocation.jobs.analyst.evidence_words import LOOK, PASSED, UNKNOWN, Verdict, farthest, summary, verdicts
 from allocation.jobs.numbers import amount, decimals, number
 from app import evidence_charts as charts
 from app import state

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from allocation.jobs import scenarios
-from allocation.jobs.address import plan_code
-from allocation.jobs.answers import Answers
-from allocation.jobs.exported import CSV, PARQUET, PLAN_FILE, Built, build, command, plan_for
-from allocation.jobs.held import is_filed
-from allocation.jobs.limited import DecidedPlan, Outcome, Refused, outcome_of
-from allocation.jobs.limited_words import figure, side_by_side
+from allocation.jobs.analyst import scenarios
+from allocation.jobs.analyst.address import plan_code
+from allocation.jobs.analyst.answers import Answers
+from allocation.jobs.analyst.exported import CSV, PARQUET, PLAN_FILE, Built, build, command, plan_for
+from allocation.jobs.analyst.held import is_filed
+from allocation.jobs.analyst.limited import DecidedPlan, Outcome, Refused, outcome_of
+from allocation.jobs.analyst.limited_words import figure, side_by_side
+from allocation.jobs.analyst.run import Run
 from allocation.jobs.numbers import amount
 from allocation.jobs.plan import Plan, plan_text
-from allocation.jobs.run import Run
 from app import state
 from app.limits_charts import gains_chart, mixes_chart
 from uplift.errors import InputError

@@ -6,9 +6,9 @@ import math
 
 import streamlit as st
 
-from allocation.jobs.answers import Answers
-from allocation.jobs.limited import DecidedPlan, Refused, cost_of_limits, is_known, outcome_of, without_limits
-from allocation.jobs.limited_words import figure, interval, limits_table, unspent_words
+from allocation.jobs.analyst.answers import Answers
+from allocation.jobs.analyst.limited import DecidedPlan, Refused, cost_of_limits, is_known, outcome_of, without_limits
+from allocation.jobs.analyst.limited_words import figure, interval, limits_table, unspent_words
 from allocation.jobs.numbers import amount
 from allocation.jobs.plan import Plan
 from app import state

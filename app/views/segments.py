@@ -10,12 +10,12 @@ import streamlit as st
 
 from allocation.engine.problem import Allocation, Problem
 from allocation.engine.solve import solve
-from allocation.jobs.answers import Answers
+from allocation.jobs.analyst.answers import Answers
+from allocation.jobs.analyst.run import Run
+from allocation.jobs.analyst.segments import Grouping, attributes, effects, grouping, segments
+from allocation.jobs.analyst.segments_table import segments_table, why_table
+from allocation.jobs.analyst.why import user_row, why
 from allocation.jobs.numbers import amount
-from allocation.jobs.run import Run
-from allocation.jobs.segments import Grouping, attributes, effects, grouping, segments
-from allocation.jobs.segments_table import segments_table, why_table
-from allocation.jobs.why import user_row, why
 from app import state
 from app.segments_charts import effect_chart, lift_chart
 from uplift.errors import InputError

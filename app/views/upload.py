@@ -9,9 +9,9 @@ import pyarrow as pa
 import streamlit as st
 
 from allocation.engine.problem import ProblemError
-from allocation.jobs.answers import answers_of
-from allocation.jobs.run import Run
-from allocation.jobs.uploaded import LARGEST, ROWS, arms_of, numeric, read_upload, run_of_log, run_of_table
+from allocation.jobs.analyst.answers import answers_of
+from allocation.jobs.analyst.run import Run
+from allocation.jobs.analyst.uploaded import LARGEST, ROWS, arms_of, numeric, read_upload, run_of_log, run_of_table
 from app import state
 from app.uploads import return_to_run, take, uploaded
 from uplift.errors import InputError

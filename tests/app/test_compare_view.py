@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from allocation.jobs.compared import CURRENT
-from allocation.jobs.compared_at import compare
-from allocation.jobs.run import open_run
+from allocation.jobs.analyst.compared import CURRENT
+from allocation.jobs.analyst.compared_at import compare
+from allocation.jobs.analyst.run import open_run
 from app.compare_charts import difference_chart, value_chart
 
 

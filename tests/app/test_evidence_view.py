@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from allocation.jobs.evidence_words import verdicts
-from allocation.jobs.run import open_run
+from allocation.jobs.analyst.evidence_words import verdicts
+from allocation.jobs.analyst.run import open_run
 from app import evidence_charts as charts
 from app.state import plain
-from tests.allocation.jobs.test_evidence_words import SOUND
+from tests.allocation.jobs.analyst.test_evidence_words import SOUND
 from tests.app.conftest import Visit
 
 

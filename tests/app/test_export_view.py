@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from allocation.jobs import scenarios
-from allocation.jobs.address import plan_code, plan_of_code
-from allocation.jobs.exported import plan_for
+from allocation.jobs.analyst import scenarios
+from allocation.jobs.analyst.address import plan_code, plan_of_code
+from allocation.jobs.analyst.exported import plan_for
+from allocation.jobs.analyst.run import open_run
 from allocation.jobs.plan import Plan, PlanLimit, Share, parse_plan
-from allocation.jobs.run import open_run
 from tests.app.conftest import Visit
 
 LIMITS = (PlanLimit("few", max=Share(0.1)),)

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from allocation.jobs.exported import plan_for
-from allocation.jobs.limited import DecidedPlan, decide_run, limit_rows, without_limits
-from allocation.jobs.limits_table import COLUMNS
+from allocation.jobs.analyst.exported import plan_for
+from allocation.jobs.analyst.limited import DecidedPlan, decide_run, limit_rows, without_limits
+from allocation.jobs.analyst.limits_table import COLUMNS
+from allocation.jobs.analyst.run import Run, open_run
 from allocation.jobs.plan import PlanLimit, Share
-from allocation.jobs.run import Run, open_run
 from app.limits_charts import BINDING, FREE, arms_chart, gains_chart, mixes_chart, use_chart
 from tests.app.conftest import Visit
 

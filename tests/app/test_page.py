@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from allocation.jobs.answers import answers_of
-from allocation.jobs.run import open_run
+from allocation.jobs.analyst.answers import answers_of
+from allocation.jobs.analyst.run import open_run
 from app.budget_charts import frontier_chart, mix_chart
 from app.charts import spread
 from app.main import VIEWS

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from allocation.jobs.run import open_run
-from allocation.jobs.segments import EVERYBODY, effects, grouping, segments
+from allocation.jobs.analyst.run import open_run
+from allocation.jobs.analyst.segments import EVERYBODY, effects, grouping, segments
 from app.segments_charts import effect_chart, lift_chart
 
 
