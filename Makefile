@@ -93,7 +93,7 @@ bench-app: $(VENV)/installed-dev  ## the app: first paint, slider, memory, ten s
 	$(BIN)/python -m tests.benchmarks.app
 
 screenshots: $(VENV)/installed-dev  ## take the README's pictures of the app anew
-	$(BIN)/python docs/screenshots.py
+	$(BIN)/python -m tests.app.screenshots
 
 readme: $(VENV)/installed  ## draw the README's pictures and print its demo output anew
 	$(BIN)/python docs/refresh_readme.py

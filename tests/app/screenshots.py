@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from app.main import VIEWS
+from tests.benchmarks.app import make, served
 
-from app.main import VIEWS  # noqa: E402
-from tests.benchmarks.app import make, served  # noqa: E402
-
+ROOT = Path(__file__).resolve().parents[2]
 WIDTH, SCALE, TALLEST = 1280, 1, 2_200  # pixels
 
 
@@ -22,7 +19,7 @@ def main() -> None:
     """Take every picture into docs/."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "thornton_hiv"
-        make(run, ["demo"])
+        make(run, ["demo", "--end-to-end"])
         with served(run) as (address, _), sync_playwright() as playwright:
             path = shutil.which("chromium")
             browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
