@@ -27,5 +27,6 @@ def return_to_run() -> None:
 
 
 def _begin_anew() -> None:
+    view = st.query_params.get("view", "")
     st.session_state.clear()
-    st.query_params.clear()
+    st.query_params.from_dict({"view": view} if view else {})  # the view stays

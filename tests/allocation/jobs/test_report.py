@@ -63,5 +63,5 @@ def test_in_a_browser_it_asks_for_nothing_and_fits_the_page(browser: Any, run_fo
     assert page.locator("figure:visible").count() == 1
     assert page.locator("figure:visible").get_attribute("class") == scheme
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.locator("tbody tr").count() == 35
+    assert page.locator("tbody tr").count() == 30
     context.close()
