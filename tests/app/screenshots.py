@@ -17,8 +17,8 @@ WIDTH, SCALE, TALLEST = 1280, 1, 2_200  # pixels
 
 def main() -> None:
     """Take every picture into docs/."""
-    with tempfile.TemporaryDirectory() as folder:
-        run = Path(folder) / "thornton_hiv"
+    run = Path(tempfile.gettempdir()) / "earmark-demo"  # the export view shows where it lies
+    try:
         make(run, ["demo", "--end-to-end"])
         with served(run) as (address, _), sync_playwright() as playwright:
             path = shutil.which("chromium")
@@ -35,6 +35,8 @@ def main() -> None:
                     page.screenshot(path=ROOT / "docs" / f"app-{view}-{theme}.png")
                     page.close()
             browser.close()
+    finally:
+        shutil.rmtree(run, ignore_errors=True)
 
 
 if __name__ == "__main__":
