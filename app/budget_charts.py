@@ -74,7 +74,7 @@ def _axis() -> alt.Axis:
 def _current(answers: Answers, colour: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     """What the log's own policy cost and gained, with its interval."""
     spend, gain = next((spend, gain) for name, spend, gain in answers.rivals if name == CURRENT)
-    cells = {"budget": answers.span[0] + spend, "gain": gain.estimate, "low": gain.low, "high": gain.high}
+    cells = {"budget": answers.control[1] + spend, "gain": gain.estimate, "low": gain.low, "high": gain.high}
     base = alt.Chart(pd.DataFrame([cells | {"name": CURRENT}]))
     text = base.mark_text(color=colour, dx=8, dy=10, align="left", fontSize=12, fontWeight="bold")
     return [

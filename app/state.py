@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import streamlit as st
 
@@ -18,7 +20,10 @@ from app.uploads import return_to_run, uploaded
 BUDGET, LIMITS = "budget", "limits"  # keys of the session
 
 
-@lru_cache(maxsize=2)
+_reading = Lock()  # of ten sessions that ask at once one reads, and memory holds one run
+
+
+@lru_cache(maxsize=1)
 def _answers(place: Path, stamp: float) -> Answers:
     return answers_of(open_run(place))
 
@@ -30,8 +35,12 @@ def current(place: Path) -> Answers:
 
 def of_run(place: Path) -> Answers:
     """The run's answers: computed once for all sessions, and again when its manifest changes."""
-    stamps = [file.stat().st_mtime for file in (place, place / "manifest.json") if file.exists()]
-    return _answers(place, max(stamps, default=0.0))
+    stamp = 0.0
+    for file in (place, place / "manifest.json"):
+        with suppress(OSError):  # it may just be written anew
+            stamp = max(stamp, file.stat().st_mtime)
+    with _reading:
+        return _answers(place, stamp)
 
 
 def chosen_budget(answers: Answers) -> float:
@@ -47,7 +56,7 @@ def chosen_budget(answers: Answers) -> float:
         if wanted is not None and not math.isfinite(wanted):
             wanted = own
         st.session_state[BUDGET] = (least + most) / 2 if wanted is None else wanted
-    return min(max(float(st.session_state[BUDGET]), least), most)
+    return max(min(max(float(st.session_state[BUDGET]), least), most), 0.0)  # no plan has a budget below 0
 
 
 def set_budget(budget: float) -> None:

@@ -35,8 +35,8 @@ def show_app(
         if run is None and not Path(DEMO).exists():
             _make_demo(Path(DEMO))
         place = check_place(DEMO if run is None else run)
-    # The server takes this process's place, so that ending one ends both.
-    os.execv(sys.executable, [sys.executable, "-m", "app", str(place), str(port)])
+    # The server takes this process's place, so that ending one ends both. -P: an app.py in this folder is not ours.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "app", str(place), str(port)])
 
 
 def _make_demo(place: Path) -> None:

@@ -40,10 +40,13 @@ def _moving(answers: Answers) -> None:
 
 
 def _budget(answers: Answers) -> float:
-    least, most = answers.span
+    least, most = max(answers.span[0], 0.0), answers.span[1]
     budget = state.chosen_budget(answers)
-    step = 10.0 ** math.floor(math.log10(max(most - least, 1e-9) / 500)) if most > least else 1.0
-    unit = f" ({answers.run.currency})" if answers.run.currency else ""
+    if most <= least:
+        st.info("No money is worth spending here: at any budget everybody gets the cheapest arm.")
+        return budget
+    step = 10.0 ** math.floor(math.log10(max(most - least, 1e-9) / 500))
+    unit = f" ({state.plain(answers.run.currency)})" if answers.run.currency else ""
 
     def moved(key: str) -> None:
         """Take over what a widget says, and tell the other."""
@@ -62,7 +65,6 @@ def _budget(answers: Answers) -> float:
             on_change=moved,
             args=("budget_slider",),
             format="localized",
-            disabled=most <= least,
         )
     with narrow:
         st.number_input(
@@ -79,10 +81,8 @@ def _budget(answers: Answers) -> float:
 
 
 def _figures(answers: Answers, answer: Answer) -> None:
-    run, money = answers.run, answers.run.currency
+    run, money = answers.run, state.plain(answers.run.currency)
     gain, spend, average, marginal = st.columns(4)
-    extra = max(answer.spend - answers.span[0], 0.0)
-    promised_average = answer.promised_gain / extra if extra > 0 else math.nan
     with gain:
         _figure(
             "Incremental value",
@@ -105,7 +105,7 @@ def _figures(answers: Answers, answer: Answer) -> None:
         _figure(
             "Average return",
             answer.average,
-            promised_average,
+            answer.promised_average,
             "",
             "Incremental value per unit of money spent above control.",
         )

@@ -61,9 +61,9 @@ def _decisions(run: Run, plan: Plan) -> None:
             if st.button(f"Build the {kind} file", key=f"build_{kind}", width="stretch"):
                 st.session_state.pop(BUILT, None)
                 with st.spinner("deciding and writing", show_time=True):
-                    st.session_state[BUILT] = (plan, kind, build(plan, kind, run))
-    done: tuple[Plan, str, Built] | None = st.session_state.get(BUILT)
-    if done is None or done[0] != plan:  # of another plan: it goes, for it takes memory
+                    st.session_state[BUILT] = (plan, run, build(plan, kind, run))
+    done: tuple[Plan, Run, Built] | None = st.session_state.get(BUILT)
+    if done is None or done[0] != plan or done[1] is not run:  # of another plan or run: it goes, it takes memory
         st.session_state.pop(BUILT, None)
         return
     built = done[2]

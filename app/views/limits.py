@@ -35,7 +35,7 @@ def show(answers: Answers) -> None:
 
 
 def _budget(answers: Answers) -> None:
-    unit = f" ({answers.run.currency})" if answers.run.currency else ""
+    unit = f" ({state.plain(answers.run.currency)})" if answers.run.currency else ""
     st.session_state["limits_budget"] = max(state.plan_budget(answers), 0.0)
 
     def moved() -> None:
@@ -112,7 +112,7 @@ def _figures(answers: Answers, outcome: DecidedPlan, free: DecidedPlan) -> None:
     with spend:
         st.metric(
             "Spend",
-            f"{figure(outcome.cost)} {money}".strip(),
+            f"{figure(outcome.cost)} {state.plain(money)}".strip(),
             help="What the model predicts that the decisions cost, all users.",
         )
         above = f"verified above control {amount(outcome.verified_spend.estimate, money)}, 95% interval "

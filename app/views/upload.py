@@ -144,7 +144,7 @@ def _chances(arms: list[str], amounts: list[str]) -> dict[str, Any] | None:
         return None
     found = {}
     for j, arm in enumerate(arms):
-        found[arm] = st.selectbox(f"Chance of {arm}", amounts, key=f"upload_chance_{j}")
+        found[arm] = st.selectbox(state.plain(f"Chance of {arm}"), amounts, key=f"upload_chance_{j}")
     return found
 
 

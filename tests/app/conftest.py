@@ -60,6 +60,13 @@ class Visit:
         self.page.locator('[data-test-script-state="running"]').first.wait_for(state="detached", timeout=60_000)
         self.page.wait_for_timeout(QUIET)
 
+    def heading(self, title: str) -> str:
+        """The heading of the view that is open, which must be this one, without a message of what is wrong."""
+        assert self.page.locator('[data-testid="stSidebar"] label:has(input:checked)').inner_text() == title
+        for wrong in ("stException", "stAlertContentError"):
+            assert self.page.locator(f'[data-testid="{wrong}"]').count() == 0
+        return str(self.page.locator("h1").inner_text())
+
     @property
     def outside(self) -> list[str]:
         """What was asked of any other host."""

@@ -27,7 +27,8 @@ UNKNOWN = Estimated(math.nan, math.nan, math.nan)
 class Answer:
     """What a budget buys; amounts are totals over all users, gain and extra spend are above everybody on control.
 
-    promised_gain, spend, price : by the response table itself, value units, money, value per money. next_money,
+    promised_gain, spend, price : by the response table itself, value units, money, value per money.
+    promised_average : promised gain per money spent above control, NaN where nothing is. next_money,
     next_gain : what so much more buys. gain, extra_spend, average, marginal : verified, with intervals, NaN where the
     log cannot tell; average is gain per extra spend, marginal the same of the users around the budget. lacking : why
     there is no verified figure, empty where there is. shares : (K+1,) of the users on each arm.
@@ -36,6 +37,7 @@ class Answer:
     budget: float
     promised_gain: float
     spend: float
+    promised_average: float
     price: float
     next_money: float
     next_gain: float
@@ -49,12 +51,15 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """A run's frontier, its verified path, and the rivals; made by `answers_of` once, asked as often as one likes."""
+    """A run's frontier, its verified path, and the rivals; made by `answers_of` once, asked as often as one likes.
+
+    control : value and cost of everybody on control. rivals : name, extra spend and gain above control, verified.
+    """
 
     run: Run
     frontier: Frontier
     path: VerifiedPath | None
-    control: float
+    control: tuple[float, float]
     rivals: tuple[tuple[str, float, Estimated], ...]
 
     @property
@@ -79,19 +84,21 @@ class Answers:
             if known:
                 gained, spent = (Estimated(*(float(x[0]) for x in own)) for own in self.path.totals(budget).values())
                 verified = (gained, spent, self.path.average_return(budget), self.path.marginal_return(budget))
-        gain = value - self.control
-        return Answer(budget, gain, min(budget, most), price, further, more, *verified, lacking, shares)
+        gain, spend = value - self.control[0], min(budget, most)
+        extra = spend - self.control[1]
+        average = gain / extra if extra > 0 else math.nan
+        return Answer(budget, gain, spend, average, price, further, more, *verified, lacking, shares)
 
     def curve(self, points: int = POINTS) -> pd.DataFrame:
         """`budget`, `promised` gain, verified `gain`, `low`, `high`, `supported`; a row a budget, evenly spread."""
         budget = np.linspace(*self.span, points)
-        frame = {"budget": budget, "promised": self.frontier.at(budget)[0] - self.control}
+        frame = {"budget": budget, "promised": self.frontier.at(budget)[0] - self.control[0]}
         if self.path is not None:
             gain, low, high = self.path.totals(budget)["gain"]
             frame |= {"gain": gain, "low": low, "high": high, "supported": self.path.supported(budget)}
         elif self.frontier.replicates is not None:
             low, high = self.frontier.band(budget)
-            frame |= {"low": low - self.control, "high": high - self.control}
+            frame |= {"low": low - self.control[0], "high": high - self.control[0]}
         return pd.DataFrame(frame)
 
     def mix(self, points: int = POINTS) -> pd.DataFrame:
@@ -106,7 +113,8 @@ def answers_of(run: Run) -> Answers:
     """Walk every user's steps once: seconds for a million users, and some 60 bytes a step beside the run's own."""
     exact = run.evidence is not None
     curve = frontier(run.value, run.cost, eligible=run.eligible, replicates=0 if exact else REPLICATES)
-    control = float(run.value[:, 0].sum(dtype=np.float64))
+    value, cost = (float(table[:, 0].sum(dtype=np.float64)) for table in (run.value, run.cost))
+    control = (value, cost)
     if run.evidence is None:
         return Answers(run, curve, None, control, ())
     e = run.evidence
@@ -122,7 +130,8 @@ def rival_lines(answers: Answers, points: int = POINTS) -> pd.DataFrame:
     """
     least, most = answers.span
     budget = np.linspace(least, most, points)
-    lines = {name: _line(budget - least, spend, gain.estimate) for name, spend, gain in answers.rivals}
+    money = np.maximum(budget - answers.control[1], 0.0)
+    lines = {name: _line(money, spend, gain.estimate) for name, spend, gain in answers.rivals}
     single = [line for name, line in lines.items() if name not in (CURRENT, RANDOM)]
     drawn = {RANDOM: lines[RANDOM]} if RANDOM in lines else {}
     if single:

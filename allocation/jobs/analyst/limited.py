@@ -29,7 +29,7 @@ from allocation.jobs.where import mask_of
 from uplift.errors import InputError
 from uplift.words import counted
 
-KEPT = 12  # plans of a run that are remembered, a byte a user each
+KEPT = 40  # plans of a run that are remembered, two bytes a user each: two a session, and the last ones
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,12 @@ def read_upload(name: str, data: bytes, text: Sequence[str] = ()) -> pa.Table:
     and the number of lines. Raises InputError for another ending, an empty, damaged or truncated file, one that is
     too large packed or unpacked, columns of one name, nested columns, and names of more than NAME characters.
     """
+    name = Path(name).name  # a browser sends the name alone; whatever else sends a path means no place here
     kind = Path(name).suffix.lower()
+    if len(name) > NAME or name.startswith("~") or name != name.strip():
+        raise InputError(
+            f"the file is called {name[:60]!r}; rename it: up to {NAME} characters, no ~ or space at its ends"
+        )
     if kind not in (".parquet", ".csv"):
         raise InputError(f"{name} ends in {kind or 'nothing'!r}; a file that ends in .parquet or .csv is expected")
     if not data:
@@ -129,7 +134,11 @@ def _placed(name: str, table: pa.Table) -> Iterator[Path]:
 
 def _named(run: Run, name: str) -> Run:
     """The run under the file's own name; the folder where it was read is gone."""
-    return replace(run, place=Path(name), plan=replace(run.plan, name=Path(name).stem or name, responses=name))
+    return replace(
+        run,
+        place=Path(Path(name).name),
+        plan=replace(run.plan, name=Path(name).stem or name, responses=Path(name).name),
+    )
 
 
 def _parquet(name: str, data: bytes) -> pa.Table:
@@ -166,7 +175,10 @@ def _csv(name: str, data: bytes, text: Sequence[str]) -> pa.Table:
         raise InputError(
             f"{name} has a first line of {len(head):,} characters; a header with column names is expected"
         )
-    names = next(csv.reader(io.StringIO(head)), [])
+    try:
+        names = next(csv.reader(io.StringIO(head)), [])
+    except csv.Error as error:
+        raise InputError(f"{name} has a first line that is no header: {error}") from None
     lines = max(data.count(b"\n"), data.count(b"\r")) + (not data.endswith((b"\n", b"\r")))
     _check_shape(name, names, lines - 1, 0)
     kinds = pyarrow.csv.ConvertOptions(column_types={column: pa.string() for column in text})
