@@ -26,6 +26,7 @@ def main(place: Path, port: int) -> None:
     from allocation.engine.problem import ProblemError
     from app import main as page
     from app import state
+    from app.budget_charts import specifications
     from uplift.errors import InputError
 
     assert page.VIEWS  # imported so that no visitor waits for it
@@ -35,6 +36,8 @@ def main(place: Path, port: int) -> None:
     except (InputError, ProblemError) as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(1)
+    for theme in ("light", "dark"):  # worked out now, and not for the first visitor
+        specifications(answers, answers.at(answers.span[1]), theme)
     sys.stderr.write(f"{len(answers.run):,} users; end with Ctrl-C\n")
     from streamlit.web.cli import main as streamlit
 

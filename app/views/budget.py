@@ -10,7 +10,7 @@ from allocation.evaluation.verified_path import Estimated
 from allocation.jobs.analyst.answers import Answer, Answers
 from allocation.jobs.numbers import amount, decimals, number
 from app import state
-from app.budget_charts import frontier_chart, mix_chart
+from app.budget_charts import specifications
 
 
 def show(answers: Answers) -> None:
@@ -32,11 +32,11 @@ def _moving(answers: Answers) -> None:
     budget = _budget(answers)
     answer = answers.at(budget)
     _figures(answers, answer)
-    theme = state.theme()
-    st.altair_chart(frontier_chart(answers, answer, theme), theme=None, key="frontier")
+    curve, mix = specifications(answers, answer, state.theme())
+    st.vega_lite_chart(spec=curve, theme=None, key="frontier")
     st.caption(_reading(answers))
     st.subheader("Who gets what")
-    st.altair_chart(mix_chart(answers, answer, theme), theme=None, key="mix")
+    st.vega_lite_chart(spec=mix, theme=None, key="mix")
 
 
 def _budget(answers: Answers) -> float:

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from allocation.jobs.analyst.answers import answers_of
 from allocation.jobs.analyst.run import open_run
-from app.budget_charts import frontier_chart, mix_chart
+from app.budget_charts import specifications
 from app.charts import spread
 from app.main import VIEWS
 from app.state import plain
@@ -102,12 +102,14 @@ def test_labels_at_the_ends_of_lines_keep_apart():
 def test_the_charts_hold_the_figures(run_folder: Path, theme: str):
     answers = answers_of(open_run(run_folder))
     answer = answers.at(answers.span[1] / 2)
-    drawn = frontier_chart(answers, answer, theme).to_dict()
+    drawn, mix = specifications(answers, answer, theme)
     names = {row["name"] for rows in drawn["datasets"].values() for row in rows if "name" in row}
     assert names == {"promised", "this policy", "best single arm", "random", "current policy"}
-    points = [row for rows in drawn["datasets"].values() if len(rows) == 1 for row in rows]
-    assert {"budget": answer.budget, "gain": answer.gain.estimate} in points
-    mix = mix_chart(answers, answer, theme).to_dict()
+    assert drawn["datasets"]["chosen"] == [{"budget": answer.budget, "gain": answer.gain.estimate}]
+    other, _ = specifications(answers, answers.at(answers.span[1]), theme)
+    assert other["datasets"]["chosen"][0]["budget"] == answers.span[1]
+    assert drawn["datasets"]["chosen"][0]["budget"] == answer.budget
+    assert mix["datasets"]["chosen"] == drawn["datasets"]["chosen"]
     shares = next(rows for rows in mix["datasets"].values() if "share" in rows[0])
     assert sum(row["share"] for row in shares if row["budget"] == answers.span[0]) == pytest.approx(1)
 

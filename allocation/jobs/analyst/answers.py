@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -49,6 +51,14 @@ class Answer:
     shares: tuple[float, ...]
 
 
+class Drawn(NamedTuple):
+    """The frames of `Answers.curve`, `Answers.mix` and `rival_lines`; to be read only."""
+
+    curve: pd.DataFrame
+    mix: pd.DataFrame
+    rivals: pd.DataFrame
+
+
 @dataclass(frozen=True, eq=False)
 class Answers:
     """A run's frontier, its verified path, and the rivals; made by `answers_of` once, asked as often as one likes.
@@ -61,6 +71,11 @@ class Answers:
     path: VerifiedPath | None
     control: tuple[float, float]
     rivals: tuple[tuple[str, float, Estimated], ...]
+
+    @cached_property
+    def drawn(self) -> Drawn:
+        """What is drawn of all budgets, worked out once: seconds for a million users."""
+        return Drawn(self.curve(), self.mix(), rival_lines(self))
 
     @property
     def span(self) -> tuple[float, float]:
