@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,11 +25,13 @@ SETTINGS = {
 def main(place: Path, port: int) -> None:
     """Serve the run in a folder to this machine alone; a run that cannot be shown is one message and exit code 1."""
     from allocation.engine.problem import ProblemError
+    from allocation.jobs.process import settle_process
     from app import main as page
     from app import state
     from app.budget_charts import specifications
     from uplift.errors import InputError
 
+    settle_process()
     assert page.VIEWS  # imported so that no visitor waits for it
     sys.stderr.write(f"reading {place} ...\n")
     try:
@@ -41,6 +44,10 @@ def main(place: Path, port: int) -> None:
     sys.stderr.write(f"{len(answers.run):,} users; end with Ctrl-C\n")
     from streamlit.web.cli import main as streamlit
 
+    # Streamlit searches all objects for cycles after every drawing, which takes a tenth of a second: what is here by
+    # now stays anyway.
+    gc.collect()
+    gc.freeze()
     script = find_spec("app.main")
     assert script is not None
     assert script.origin is not None

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 import altair as alt
 import pandas as pd
+from streamlit.dataframe_util import convert_anything_to_arrow_bytes
 
 from allocation.jobs.analyst.answers import CURRENT, Answer, Answers
 from allocation.jobs.summary import CHALLENGER
@@ -27,11 +28,17 @@ def specifications(answers: Answers, answer: Answer, theme: str) -> tuple[Spec, 
     """
     kept = _kept.setdefault(answers, {})
     if theme not in kept:
-        kept[theme] = tuple(draw(answers, theme).to_dict() for draw in (frontier_chart, mix_chart))
+        kept[theme] = tuple(_encoded(draw(answers, theme).to_dict()) for draw in (frontier_chart, mix_chart))
     gain = answer.promised_gain if math.isnan(answer.gain.estimate) else answer.gain.estimate
     chosen = {CHOSEN: [{"budget": answer.budget, "gain": gain}]}
     one, other = (spec | {"datasets": spec["datasets"] | chosen} for spec in kept[theme])
     return one, other
+
+
+def _encoded(spec: Spec) -> Spec:
+    """The chart with its data as Streamlit sends them: else it would write the same bytes at every budget anew."""
+    own = {name: convert_anything_to_arrow_bytes(pd.DataFrame(rows)) for name, rows in spec["datasets"].items()}
+    return spec | {"datasets": own}
 
 
 def frontier_chart(answers: Answers, theme: str) -> alt.LayerChart:

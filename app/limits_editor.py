@@ -9,8 +9,9 @@ import streamlit as st
 from allocation.jobs.analyst.answers import Answers
 from allocation.jobs.analyst.limits_table import CAP, COLUMNS, KINDS, Known, Row, Typed, limits_of, rows_of
 from app import state
+from app.uploads import LIMITS_VERSION
 
-BASE, TYPED, TRIED, VERSION = "limits_base", "limits_typed", "limits_tried", "limits_version"  # keys of the session
+BASE, TYPED, TRIED = "limits_base", "limits_typed", "limits_tried"  # keys of the session
 HOW = (
     "A row is a limit: **cap** (at most), **floor** (at least), **lock** (floor and cap are the same) or both, such "
     "as *10 to 20*. The amount is a number (5,000) or a share (20%: of the users whom the limit is about, or of the "
@@ -22,7 +23,7 @@ HOW = (
 def table(answers: Answers) -> Typed:
     """The editable table, the button that applies it, and what is wrong with its rows."""
     known = Known.of(answers.run)
-    key = f"limits_table_{st.session_state.setdefault(VERSION, 0)}"
+    key = f"limits_table_{st.session_state.setdefault(LIMITS_VERSION, 0)}"
     if key not in st.session_state:  # the first drawing, or the first since another page was open
         kept = st.session_state.get(TYPED)
         own = _frame(rows_of(state.chosen_limits(answers))) if kept is None else kept
@@ -63,7 +64,7 @@ def table(answers: Answers) -> Typed:
 def reset() -> None:
     """Have the table show the limits that are applied, such as those of a scenario that was opened."""
     st.session_state.pop(TYPED, None)
-    st.session_state[VERSION] = st.session_state.get(VERSION, 0) + 1
+    st.session_state[LIMITS_VERSION] = st.session_state.get(LIMITS_VERSION, 0) + 1
 
 
 def _frame(rows: tuple[Row, ...]) -> pd.DataFrame:

@@ -25,11 +25,16 @@ VIEWS: tuple[tuple[str, str, View], ...] = (
     ("Export", "export", export.show),
 )
 
+LEFT = {UPLOAD: upload.SEEN, "Export": export.BUILT}  # what a view holds that is let go with it: it takes memory
+
 
 def page(place: Path) -> None:
     """Load the run and draw the chosen view, or say in one message why it cannot be shown."""
     st.set_page_config(page_title="earmark", layout="wide")
     chosen = _chosen()
+    for view, key in LEFT.items():
+        if view != chosen:
+            st.session_state.pop(key, None)
     st.sidebar.radio("View", [*(title for title, _, _ in VIEWS), UPLOAD], key=KEY, label_visibility="collapsed")
     if chosen == UPLOAD:
         upload.show()

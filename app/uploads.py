@@ -7,6 +7,8 @@ import streamlit as st
 from allocation.jobs.analyst.answers import Answers
 
 UPLOADED = "uploaded"
+# How often a widget was emptied: part of its key, for the browser keeps what was typed into one of the same key.
+LIMITS_VERSION, UPLOAD_VERSION = "limits_version", "upload_version"
 
 
 def uploaded() -> Answers | None:
@@ -28,5 +30,7 @@ def return_to_run() -> None:
 
 def _begin_anew() -> None:
     view = st.query_params.get("view", "")
+    versions = {name: st.session_state.get(name, 0) + 1 for name in (LIMITS_VERSION, UPLOAD_VERSION)}
     st.session_state.clear()
+    st.session_state.update(versions)
     st.query_params.from_dict({"view": view} if view else {})  # the view stays

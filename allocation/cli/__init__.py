@@ -17,9 +17,9 @@ from allocation.cli.fit_command import fit
 from allocation.cli.frontier_command import frontier
 from allocation.cli.inspect_command import inspect
 from allocation.cli.predict_command import predict
-from allocation.cli.process import settle_process
 from allocation.cli.recommend_command import recommend
 from allocation.cli.simulate_command import simulate
+from allocation.jobs.process import settle_process
 
 app = typer.Typer(
     no_args_is_help=True,

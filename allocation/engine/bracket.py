@@ -99,9 +99,13 @@ def steps_of(users: Tables, rows: NDArray[np.int64], low: float, high: float) ->
         return step, amount[:s].copy()
 
     parts = threads.run(piece, threads.pieces(len(rows), 1 << 13))
-    if not parts:
-        return Steps(base, np.empty((0, 2), dtype=np.int32), np.empty((0, 3)))
-    return Steps(base, *(np.concatenate([part[k] for part in parts]) for k in (0, 1)))
+    total = sum(len(part[0]) for part in parts)
+    step, amount = np.empty((total, 2), dtype=np.int32), np.empty((total, 3))
+    while parts:  # from the last; each goes as it is copied, so that the steps are in memory once
+        own, adds = parts.pop()
+        at = slice(total - len(own), total)
+        step[at], amount[at], total = own, adds, at.start
+    return Steps(base, step, amount)
 
 
 def bracket(users: Tables, budget: float) -> tuple[float, float]:

@@ -145,13 +145,15 @@ class Frontier:
 
         Between two knots the users on the way are counted in proportion.
         """
-        wanted = _budgets(budget)
-        mix = np.full((len(wanted), len(self.steps.users)), np.nan)
-        for row, (knot, spare) in enumerate(zip(*self._place(wanted), strict=True)):
+        knots, spare = self._place(_budgets(budget))
+        mix = np.full((len(knots), len(self.steps.users)), np.nan)
+        users, passed = self.steps.users.copy(), 0
+        for row in np.argsort(knots, kind="stable"):  # each step is counted once, however many budgets there are
+            knot = knots[row]
             if knot >= 0 and self.n_users:
-                share = spare / self.steps.cost[knot] if knot < len(self.steps.cost) else 0.0
-                users = self.steps.users + self._moved(0, knot) + share * self._moved(knot, knot + 1)
-                mix[row] = users / self.n_users
+                users, passed = users + self._moved(passed, knot), knot
+                share = spare[row] / self.steps.cost[knot] if knot < len(self.steps.cost) else 0.0
+                mix[row] = (users + share * self._moved(knot, knot + 1)) / self.n_users
         return mix if np.ndim(budget) else mix[0]
 
     def merge(self, other: Frontier) -> Frontier:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from allocation.engine.bracket import Steps, steps_of
+from allocation.engine.bracket import steps_of
 from allocation.engine.kernels import TOP
 from allocation.engine.tables import Tables
 from allocation.evaluation.estimators import FEW
@@ -20,7 +20,10 @@ from uplift.errors import InputError, check_fraction
 
 Array = NDArray[np.float64]
 Table = NDArray[np.floating[Any]]
+Users = NDArray[np.integer[Any]]  # positions
+Arms = NDArray[np.integer[Any]]  # likewise
 KNOTS = 20_000  # at most, at which sums over all users are kept
+PIECE = 1 << 16  # users or steps that are summed at a time
 SLICE = 0.05  # share of the users' money over which a marginal return is verified
 SUMS = ("gain", "spend", "gain_gain", "spend_spend", "gain_spend", "weight", "weight_weight", "inverse")
 
@@ -110,11 +113,17 @@ class VerifiedPath:
         first, end = self._slice(budget, share)
         if end <= first:
             return Estimated(math.nan, math.nan, math.nan)
-        _, user = np.unique(self.step[first:end], return_inverse=True)
-        gain, spend = (np.bincount(user, self.delta[first:end, k]) for k in (0, 1))
-        g, c = float(gain.sum()), float(spend.sum())
-        vg, vc = self._variance(g, g, float(gain @ gain)), self._variance(c, c, float(spend @ spend))
-        return ratio(g, c, float(vg), float(vc), float(self._variance(g, c, float(gain @ spend))), _quantile(level))
+        gain, spend, gain_gain, spend_spend, gain_spend = _sums_by_user(
+            self.step[first:end], self.delta[first:end], self.users
+        )
+        return ratio(
+            gain,
+            spend,
+            float(self._variance(gain, gain, gain_gain)),
+            float(self._variance(spend, spend, spend_spend)),
+            float(self._variance(gain, spend, gain_spend)),
+            _quantile(level),
+        )
 
     def _slice(self, budget: float, share: float) -> tuple[int, int]:
         """The steps of a slice of all money around a budget."""
@@ -159,55 +168,65 @@ def verified_path(
     ):
         if np.shape(array) != shape:
             raise InputError(f"{name} has the shape {np.shape(array)}; {shape} is expected, as value has it")
-    users = Tables(value, cost, eligible)
-    steps = steps_of(users, np.arange(n), 0.0, TOP)
-    return _summed(steps, users, gain_score, spend_score, treatment, propensity)
-
-
-def _summed(
-    steps: Steps,
-    users: Tables,
-    gain_score: Table,
-    spend_score: Table,
-    treatment: NDArray[np.integer],
-    propensity: Table,
-) -> VerifiedPath:
-    n, order = len(users.value), steps.by_slope()
-    step, to, money = steps.step[order, 0], steps.step[order, 1], steps.amount[order, 0]
-    came = _left(step, to, steps.base)
-    rows = np.arange(n)
-    start = float(users.cost[rows, steps.base].sum(dtype=np.float64))
-    reached = start + np.concatenate([[0.0], np.cumsum(money)])
-
-    def table(user: NDArray[np.integer], arm: NDArray[np.integer]) -> Array:
-        """What each user adds to the sums under an arm, (8, users)."""
-        g = gain_score[user, arm].astype(np.float64) - gain_score[user, 0]
-        c = spend_score[user, arm].astype(np.float64) - spend_score[user, 0]
-        inverse = 1 / propensity[user, arm].astype(np.float64)
-        weight = np.where(treatment[user] == arm, inverse, 0.0)
-        return np.array([g, c, g * g, c * c, g * c, weight, weight * weight, inverse])
-
+    users, log = Tables(value, cost, eligible), (gain_score, spend_score, treatment, propensity)
+    base, step, left, to, reached = _in_order(users)
     kept = np.unique(np.linspace(0, len(step), min(KNOTS, len(step) + 1)).astype(np.int64))
-    sums = np.empty((len(kept), len(SUMS)))
-    sums[0] = table(rows, steps.base).sum(axis=1)
-    delta = np.empty((len(step), 2), dtype=np.float32)
-    for k, (first, end) in enumerate(pairwise(kept.tolist()), start=1):
-        part = slice(first, end)
-        more = table(step[part], to[part]) - table(step[part], came[part])
-        delta[part] = more[:2].T
-        sums[k] = sums[k - 1] + more.sum(axis=1)
-    return VerifiedPath(n, reached[kept], sums, step, delta, reached)
+    sums, delta = np.zeros((len(kept), len(SUMS))), np.empty((len(step), 2), dtype=np.float32)
+    rows = np.arange(n)
+    for first in range(0, n, PIECE):
+        at = slice(first, first + PIECE)
+        sums[0] += _adds(log, rows[at], base[at]).sum(axis=1)
+    for first in range(0, len(step), PIECE):
+        at = slice(first, min(first + PIECE, len(step)))
+        more = _adds(log, step[at], to[at]) - _adds(log, step[at], left[at])
+        delta[at] = more[:2].T
+        knots = np.searchsorted(kept, np.arange(at.start, at.stop), side="right")  # the knot that each step leads to
+        begin = np.flatnonzero(np.diff(knots, prepend=-1))
+        sums[knots[begin]] += np.add.reduceat(more, begin, axis=1).T
+    return VerifiedPath(n, reached[kept], np.cumsum(sums, axis=0), step, delta, reached)
 
 
-def _left(step: NDArray[np.int32], to: NDArray[np.int32], base: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The arm that each step leaves: the one that the user's step before led to, or where the user began."""
-    by_user = np.argsort(step, kind="stable")
-    user, reached = step[by_user], to[by_user].astype(np.int64)
-    before = np.concatenate([[0], reached[:-1]])
-    first = np.concatenate([[True], user[1:] != user[:-1]])[: len(user)]
-    came = np.empty(len(step), dtype=np.int64)
-    came[by_user] = np.where(first, base[user], before[: len(user)])
-    return came
+def _in_order(users: Tables) -> tuple[Arms, NDArray[np.int32], Arms, Arms, Array]:
+    """Where users begin, (n,); whose each step is, from which arm, to which, (s,); money before each, (s + 1,)."""
+    rows = np.arange(len(users.value))
+    steps = steps_of(users, rows, 0.0, TOP)
+    order = steps.by_slope()
+    base, (user, to), money = steps.base.astype(np.uint16), steps.step.T, steps.amount[order, 0]
+    del steps  # the largest of all that is held here
+    reached = np.empty(len(money) + 1)
+    reached[0] = users.cost[rows, base].sum(dtype=np.float64)
+    np.cumsum(money, out=reached[1:])
+    reached[1:] += reached[0]
+    arm = to.astype(np.uint16)
+    # A user's steps follow one another: each leaves the arm that the one before led to.
+    left = np.where(np.diff(user, prepend=-1) != 0, base[user], np.roll(arm, 1))
+    return base, np.ascontiguousarray(user[order]), left[order], arm[order], reached
+
+
+@njit(nogil=True, cache=True)
+def _sums_by_user(step: Any, delta: Any, users: int) -> Any:
+    """Of what each user's steps add together to gain and spend: two sums, two of squares, and of the product."""
+    own = np.zeros((users, 2), dtype=np.float32)
+    for k in range(len(step)):
+        own[step[k], 0] += delta[k, 0]
+        own[step[k], 1] += delta[k, 1]
+    gain = spend = gain_gain = spend_spend = gain_spend = 0.0
+    for k in range(len(step)):
+        g, c = np.float64(own[step[k], 0]), np.float64(own[step[k], 1])
+        own[step[k], 0] = own[step[k], 1] = 0  # counted once
+        gain, spend = gain + g, spend + c
+        gain_gain, spend_spend, gain_spend = gain_gain + g * g, spend_spend + c * c, gain_spend + g * c
+    return gain, spend, gain_gain, spend_spend, gain_spend
+
+
+def _adds(log: tuple[Table, Table, NDArray[np.integer], Table], user: Users, arm: Arms) -> Array:
+    """What each user adds to the sums under an arm, (8, users)."""
+    gain_score, spend_score, treatment, propensity = log
+    g = gain_score[user, arm].astype(np.float64) - gain_score[user, 0]
+    c = spend_score[user, arm].astype(np.float64) - spend_score[user, 0]
+    inverse = 1 / propensity[user, arm].astype(np.float64)
+    weight = np.where(treatment[user] == arm, inverse, 0.0)
+    return np.array([g, c, g * g, c * c, g * c, weight, weight * weight, inverse])
 
 
 def ratio(gain: float, spend: float, vg: float, vc: float, cov: float, z: float) -> Estimated:

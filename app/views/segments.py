@@ -53,7 +53,8 @@ def _kept(name: str, run: Run, key: object, made: Callable[[], Any]) -> Any:
     """What was made last for the same run and key, else made now and kept; a million users take a second."""
     kept = st.session_state.get(KEPT + name)
     if kept is None or kept[0] is not run or kept[1] != key:
-        st.session_state[KEPT + name] = kept = (run, key, made())
+        with state.turn:
+            st.session_state[KEPT + name] = kept = (run, key, made())
     return kept[2]
 
 

@@ -13,13 +13,13 @@ from allocation.jobs.analyst.answers import answers_of
 from allocation.jobs.analyst.run import Run
 from allocation.jobs.analyst.uploaded import LARGEST, ROWS, arms_of, numeric, read_upload, run_of_log, run_of_table
 from app import state
-from app.uploads import return_to_run, take, uploaded
+from app.uploads import UPLOAD_VERSION, return_to_run, take, uploaded
 from uplift.errors import InputError
 
 TABLE, LOG = "a response table", "the log of an experiment"
 SAME, STATED, COLUMNS = "every user had the same chances", "I state each arm's chance", "a column for each arm"
 NONE = "(none)"
-PLACE, SEEN = "upload_place", "upload_seen"  # how often the uploader was emptied; the table of its file
+SEEN = "upload_seen"  # key of the session: the table of the file that is there
 
 
 def show() -> None:
@@ -45,7 +45,9 @@ def _asked() -> None:
         st.caption("One row a user: user_id, and value.ARM and cost.ARM for every arm, control first.")
     else:
         st.caption("One row a user: the arm that the user got at random, what came of it, what it cost, features.")
-    file = st.file_uploader("File", type=["parquet", "csv"], key=f"upload_file_{st.session_state.get(PLACE, 0)}")
+    file = st.file_uploader(
+        "File", type=["parquet", "csv"], key=f"upload_file_{st.session_state.get(UPLOAD_VERSION, 0)}"
+    )
     if file is None:
         st.session_state.pop(SEEN, None)
         return
@@ -72,11 +74,9 @@ def _seen(file_id: str, name: str, data: bytes) -> pa.Table:
 
 def _taken(made: Callable[[Callable[[str], None]], Run]) -> None:
     """Make the run, show how far it is, and let every view of this session show it."""
-    with st.status("reading the file", expanded=True) as status:
+    with st.status("reading the file", expanded=True) as status, state.turn:
         answers = answers_of(made(lambda step: status.update(label=state.plain(step))))
-    again = st.session_state.get(PLACE, 0) + 1
     take(answers)
-    st.session_state[PLACE] = again  # an uploader of another key is an empty one: its file is forgotten
     st.rerun()
 
 

@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.app.serving import served
+
 QUIET = 400  # milliseconds without a spinner, after which a page is taken to be drawn
-
-
-@contextmanager
-def served(run: Path) -> Iterator[str]:
-    """`earmark app RUN` on a free port, answering; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "allocation.cli", "app", str(run), "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(900):
-            try:
-                urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).read()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 @dataclass
@@ -77,7 +51,7 @@ class Visit:
 @pytest.fixture(scope="session")
 def demo_address(run_folder: Path) -> Iterator[str]:
     """The small demo run, served for all tests of a worker."""
-    with served(run_folder) as address:
+    with served(run_folder) as (address, _):
         yield address
 
 

@@ -160,6 +160,35 @@ def test_a_broken_address_is_one_message_and_the_page_lives(run_folder: Path, sa
     assert not page.error
 
 
+def test_a_scenario_saved_in_a_browser_opens_elsewhere_by_address_and_by_name(
+    visit: Callable[..., Visit], demo_address: str, saved: Path
+):
+    """A budget moved and a plan saved; another session opens it by its address, a third by its name."""
+    one = visit(demo_address)
+    one.open("view=export&budget=321.5")
+    side = one.page.get_by_test_id("stSidebar")
+    side.get_by_text("Scenarios", exact=True).click()
+    side.get_by_label("Name").fill("spring")
+    side.get_by_label("Name").press("Enter")
+    one.settled()
+    side.get_by_role("button", name="Save this plan").click()
+    one.page.get_by_text("Saved as spring.").wait_for(timeout=60_000)
+    assert scenarios.load(saved, "spring").budget == 321.5
+    digest = one.page.get_by_test_id("stCode").nth(2).inner_text()
+    two = visit(demo_address)
+    two.open(one.page.url.split("?")[1])
+    assert two.page.get_by_test_id("stCode").nth(2).inner_text() == digest
+    three = visit(demo_address)
+    three.open("view=export")
+    assert three.page.get_by_test_id("stCode").nth(2).inner_text() != digest
+    side = three.page.get_by_test_id("stSidebar")
+    side.get_by_text("Scenarios", exact=True).click()
+    side.get_by_test_id("stBaseButton-secondary").filter(has_text="Open").click()
+    three.page.get_by_text("Opened spring.").wait_for(timeout=60_000)
+    three.settled()
+    assert three.page.get_by_test_id("stCode").nth(2).inner_text() == digest
+
+
 def test_a_download_in_a_browser_is_the_command_s_part(
     visit: Callable[..., Visit], demo_address: str, run_folder: Path, saved: Path, tmp_path: Path
 ):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +22,7 @@ from app.charts import spread
 from app.main import VIEWS
 from app.state import plain
 from tests.app.conftest import Visit
+from tests.app.serving import served
 
 PAGE = Path(__file__).resolve().parents[2] / "app" / "main.py"
 
@@ -98,19 +101,25 @@ def test_labels_at_the_ends_of_lines_keep_apart():
     assert placed[0] < placed[3] < placed[1]
 
 
+def rows_of(spec: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    """The rows of each of a chart's data, which are kept as Streamlit sends them."""
+    sent = [data for data in spec["datasets"].values() if isinstance(data, bytes)]
+    return [pa.ipc.open_stream(data).read_all().to_pylist() for data in sent]
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_charts_hold_the_figures(run_folder: Path, theme: str):
     answers = answers_of(open_run(run_folder))
     answer = answers.at(answers.span[1] / 2)
     drawn, mix = specifications(answers, answer, theme)
-    names = {row["name"] for rows in drawn["datasets"].values() for row in rows if "name" in row}
+    names = {row["name"] for rows in rows_of(drawn) for row in rows if "name" in row}
     assert names == {"promised", "this policy", "best single arm", "random", "current policy"}
     assert drawn["datasets"]["chosen"] == [{"budget": answer.budget, "gain": answer.gain.estimate}]
     other, _ = specifications(answers, answers.at(answers.span[1]), theme)
     assert other["datasets"]["chosen"][0]["budget"] == answers.span[1]
     assert drawn["datasets"]["chosen"][0]["budget"] == answer.budget
     assert mix["datasets"]["chosen"] == drawn["datasets"]["chosen"]
-    shares = next(rows for rows in mix["datasets"].values() if "share" in rows[0])
+    shares = next(rows for rows in rows_of(mix) if "share" in rows[0])
     assert sum(row["share"] for row in shares if row["budget"] == answers.span[0]) == pytest.approx(1)
 
 
@@ -147,6 +156,28 @@ def test_every_view_in_a_browser(visit: Callable[..., Visit], demo_address: str,
         headings.add(seen.heading(title))
         assert seen.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert len(headings) == len(VIEWS)
+
+
+def test_every_view_of_a_run_that_is_emptied_while_it_is_shown(
+    visit: Callable[..., Visit], run_folder: Path, tmp_path: Path
+):
+    """One message; when the run is written anew the same session goes on."""
+    place = tmp_path / "run"
+    shutil.copytree(run_folder, place)
+    with served(place) as (address, _):
+        seen = visit(address)
+        alerts = seen.page.locator('[data-testid="stAlertContentError"]')
+        for file in place.iterdir():
+            file.unlink()
+        for _, view, _ in VIEWS:
+            seen.open(f"view={view}")
+            assert alerts.count() == 1
+            assert f"{place} holds no run; give the folder" in alerts.inner_text()
+        shutil.copytree(run_folder, place, dirs_exist_ok=True)
+        for title, view, _ in VIEWS:
+            seen.open(f"view={view}")
+            assert seen.heading(title)
+        seen.page.close()
 
 
 def test_an_empty_folder_is_not_served(tmp_path: Path):

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.main import VIEWS
 from app.views.upload import LOG
 from tests.app.conftest import Visit
 from uplift import synthetic
@@ -170,3 +171,9 @@ def test_in_a_browser_files_are_sent_looked_at_and_forgotten(
     page.get_by_role("button", name="Return to the run").click()
     page.get_by_text("simulated", exact=True).wait_for(timeout=60_000)
     assert page.get_by_text("Uploaded: in this session alone.").count() == 0
+    for title, view, _ in VIEWS:  # all else is of the run again
+        page.get_by_test_id("stSidebar").get_by_text(title, exact=True).click()
+        page.wait_for_url(f"**view={view}*")
+        seen.settled()
+        seen.heading(title)
+        assert "mine" not in page.get_by_test_id("stMain").inner_text()

@@ -2,35 +2,35 @@
 
     python -m tests.benchmarks.app --run build/app/million --demo build/app/demo
 
-Runs that are not there are made first: a demo of two million simulated users, half of whom are decided for, and the
-demo on real data. Everything is measured in Debian's Chromium: from the key that moves the slider until the figures
-and the chart have changed (Streamlit reports its run as ended after the last element was drawn). Memory is the
-largest resident set of the server (Linux). The issue asks for 0.3 s, 1.5 s with ten sessions, 3 s and 1 GB.
+Runs that are not there are made first: the demo on real data, and one of 40,000 simulated users, whose 20,000
+held-out ones are taken 50 times over, predictions a little moved. Everything is measured in Debian's Chromium, which
+shares the machine with the server, ten windows of it at last: from the key that moves the slider until the figures
+have changed and Streamlit reports its run as ended. Memory is the largest resident set of the server (Linux), after
+ten sessions moved the slider and one opened every view. Asked: 0.3 s, 1.5 s with ten sessions, 3 s and 1 GB.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from playwright.async_api import async_playwright
 
+from app.main import VIEWS
+from tests.app.serving import repeated, served
+from tests.app.test_million import resident
+
 MOVES = 15  # of the slider, of which the first is not counted
 SETTLES = 2_000  # milliseconds until a page that was just drawn keeps the focus
-FIGURE = "document.querySelector('[data-testid=\"stMetricValue\"]')?.innerText"
+FIGURES = """[...document.querySelectorAll('[data-testid="stMetricValue"], [data-testid="stCaptionContainer"]')]
+    .map(e => e.textContent).join('|')"""  # a step may leave one figure as it is rounded, never all of them
 ENDED = "!document.querySelector('[data-test-script-state=\"running\"]')"
 
 
@@ -39,10 +39,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, default=Path("build/app/million"))
     parser.add_argument("--demo", type=Path, default=Path("build/app/demo"))
-    parser.add_argument("--users", type=int, default=2_000_000)
+    parser.add_argument("--users", type=int, default=1_000_000)
     options = parser.parse_args()
     make(options.demo, ["demo", "--end-to-end"])
-    make(options.run, ["demo", "--data", "simulated", "--users", str(options.users)])
+    if not options.run.exists():
+        small = options.run.with_name("small")
+        make(small, ["demo", "--data", "simulated", "--users", "40000"])
+        repeated(small, options.run, options.users)
     print("| what | measured | asked | held |")
     print("|---|---|---|---|")
     with served(options.demo) as (address, _):
@@ -54,6 +57,7 @@ def main() -> None:
         ten = asyncio.run(sessions(address, 10))
         told("the same, ten sessions at once, median", f"{median(ten):.2f} s", "<= 1.5 s", median(ten) <= 1.5)
         told("the slowest of these", f"{max(ten):.2f} s", "", True)
+        asyncio.run(every_view(address))
         peak = resident(pid)
     told("memory of the server, peak", f"{peak / 1e9:.2f} GB", "<= 1 GB", peak <= 1e9)
 
@@ -71,28 +75,6 @@ def told(what: str, measured: str, asked: str, held: bool) -> None:
     print(f"| {what} | {measured} | {asked} | {'yes' if held else 'no'} |", flush=True)
 
 
-@contextmanager
-def served(run: Path) -> Iterator[tuple[str, int]]:
-    """`earmark app` on a run: its address and process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "allocation.cli", "app", str(run), "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(3_000):
-            try:
-                urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).read()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield address, server.pid
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(20)
-
-
 async def first_paint(address: str) -> float:
     """Seconds from asking for the page until its figures and charts stand."""
     async with async_playwright() as playwright:
@@ -100,7 +82,7 @@ async def first_paint(address: str) -> float:
         page = await browser.new_page()
         began = time.perf_counter()
         await page.goto(address)
-        await page.wait_for_function(f"{FIGURE} && document.querySelector('canvas, svg.marks') && {ENDED}")
+        await page.wait_for_function(f"({FIGURES}) && document.querySelector('canvas, svg.marks') && {ENDED}")
         return time.perf_counter() - began
 
 
@@ -111,24 +93,36 @@ async def sessions(address: str, count: int) -> list[float]:
         pages = [await (await browser.new_context()).new_page() for _ in range(count)]
         for page in pages:
             await page.goto(address)
-            await page.wait_for_function(f"{FIGURE} && {ENDED}", timeout=120_000)
-        found = await asyncio.gather(*(moves(page) for page in pages))
+            await page.wait_for_function(f"({FIGURES}) && {ENDED}", timeout=120_000)
+        polling = 10 * count  # milliseconds: windows that look all the time would themselves be the load
+        found = await asyncio.gather(*(moves(page, polling) for page in pages))
         return [seconds for own in found for seconds in own]
 
 
-async def moves(page: Any) -> list[float]:
+async def moves(page: Any, polling: int) -> list[float]:
     """Seconds of each move of the slider in one session."""
     await page.wait_for_timeout(SETTLES)
     await page.get_by_role("slider").focus()
     taken = []
     for _ in range(MOVES):
-        before = await page.evaluate(FIGURE)
+        before = await page.evaluate(FIGURES)
         began = time.perf_counter()
         await page.keyboard.press("ArrowLeft")
-        changed = f"was => {FIGURE} !== was && {ENDED}"
-        await page.wait_for_function(changed, arg=before, timeout=60_000)
+        changed = f"was => ({FIGURES}) !== was && {ENDED}"
+        await page.wait_for_function(changed, arg=before, timeout=60_000, polling=polling)
         taken.append(time.perf_counter() - began)
     return taken[1:]
+
+
+async def every_view(address: str) -> None:
+    """Open each view once, in one session."""
+    async with async_playwright() as playwright:
+        page = await (await chromium(playwright)).new_page()
+        for _, view, _ in VIEWS:
+            await page.goto(f"{address}/?view={view}")
+            await page.locator('[data-testid="stMain"] h1').first.wait_for(timeout=60_000)
+            await page.wait_for_timeout(SETTLES)
+            await page.wait_for_function(ENDED, timeout=60_000)
 
 
 async def chromium(playwright: Any) -> Any:
@@ -137,14 +131,6 @@ async def chromium(playwright: Any) -> Any:
     if path is None:
         raise SystemExit("there is no chromium on the PATH; apt-get install chromium")
     return await playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-
-
-def resident(pid: int) -> int:
-    """The largest resident set of a process so far, bytes."""
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise SystemExit(f"process {pid} has no peak in {os.uname().sysname}")
 
 
 if __name__ == "__main__":

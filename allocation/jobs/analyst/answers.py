@@ -18,7 +18,7 @@ from allocation.jobs.analyst.run import Evidence, Run
 from uplift.errors import InputError
 
 Array = NDArray[np.float64]
-POINTS = 160  # of a curve
+POINTS = 100  # of a curve
 NEXT = 10_000.0  # money that the next step is told for, or what a hundredth of all is where that is less
 REPLICATES = 100  # of the users, for the band of a promise that no log verifies
 CURRENT, RANDOM, SINGLE = "current policy", "random", "best single arm"
@@ -33,7 +33,7 @@ class Answer:
     promised_average : promised gain per money spent above control, NaN where nothing is. next_money,
     next_gain : what so much more buys. gain, extra_spend, average, marginal : verified, with intervals, NaN where the
     log cannot tell; average is gain per extra spend, marginal the same of the users around the budget. lacking : why
-    there is no verified figure, empty where there is. shares : (K+1,) of the users on each arm.
+    there is no verified figure, empty where there is.
     """
 
     budget: float
@@ -48,7 +48,6 @@ class Answer:
     average: Estimated
     marginal: Estimated
     lacking: str
-    shares: tuple[float, ...]
 
 
 class Drawn(NamedTuple):
@@ -90,7 +89,6 @@ class Answers:
         value, price = self.frontier.at(budget)
         further = min(NEXT, max((most - least) / 100, 1e-9))
         more = self.frontier.at(budget + further)[0] - value
-        shares = tuple(self.frontier.arm_mix(budget).tolist())
         verified = (UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN)
         lacking = "no log of these users is there"
         if self.path is not None:
@@ -102,7 +100,7 @@ class Answers:
         gain, spend = value - self.control[0], min(budget, most)
         extra = spend - self.control[1]
         average = gain / extra if extra > 0 else math.nan
-        return Answer(budget, gain, spend, average, price, further, more, *verified, lacking, shares)
+        return Answer(budget, gain, spend, average, price, further, more, *verified, lacking)
 
     def curve(self, points: int = POINTS) -> pd.DataFrame:
         """`budget`, `promised` gain, verified `gain`, `low`, `high`, `supported`; a row a budget, evenly spread."""

@@ -9,33 +9,27 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from allocation.jobs.analyst.compared import Compared, read_compared
 from allocation.jobs.analyst.evidence import Checks
 from allocation.jobs.analyst.evidence_file import read_checks
+from allocation.jobs.analyst.in_pieces import read_log, read_users
 from allocation.jobs.output import (
     CHECKS,
     COMPARISON,
     EVIDENCE,
-    LOGGED_COST,
-    LOGGED_VALUE,
     PLAN,
-    PROPENSITY,
     REPORT,
     RESPONSES,
-    SPEND_SCORE,
-    TREATMENT,
-    VALUE_SCORE,
 )
 from allocation.jobs.plan import Plan, read_plan
 from allocation.jobs.summary import Summary, read_run
 from allocation.jobs.tables.open import open_responses
 from allocation.jobs.tables.schema import COST, ELIGIBLE, RESOURCE, USER_ID, VALUE
 from uplift.errors import InputError
-from uplift.files import expanded, read_table
+from uplift.files import expanded
 
 Table = NDArray[np.floating[Any]]
 LARGEST = 20_000_000  # users that are held in memory to be looked at
@@ -110,7 +104,9 @@ def open_run(place: str | Path) -> Run:
         return _read(path, Plan(name=path.stem, responses=str(path)), path, None)
     run = _read(path, read_plan(path / PLAN), path / RESPONSES, read_run(path))
     checks = read_checks(path / CHECKS, run.arms, len(run))
-    run, compared = replace(_with_evidence(run, path / EVIDENCE), checks=checks), path / COMPARISON
+    logged, compared = read_log(path / EVIDENCE, run.arms, run.user_id), path / COMPARISON
+    pa.default_memory_pool().release_unused()  # what reading took, which the pool would keep
+    run = replace(run, evidence=Evidence(**logged), checks=checks)
     return replace(run, compared=read_compared(compared)) if compared.is_file() else run
 
 
@@ -140,18 +136,17 @@ def _read(place: Path, plan: Plan, table: Path, summary: Summary | None) -> Run:
     resources = list(dict.fromkeys(_resource(name, first.arms) for name in names if name.startswith(RESOURCE)))
     own = (USER_ID, VALUE, COST, ELIGIBLE, RESOURCE)
     attributes = [name for name in names if not name.startswith(own) and name != USER_ID]
-    source = open_responses(table, resources, attributes)
-    block = source.block(0, source.n)
+    held = read_users(open_responses(table, resources, attributes))
     return Run(
         place,
         plan,
-        source.arms,
-        block.user_id,
-        block.value,
-        block.cost,
-        block.eligible,
-        block.resources,
-        {name: column.dictionary_encode() for name, column in block.attributes.items()},
+        first.arms,
+        held.user_id,
+        held.value,
+        held.cost,
+        held.eligible,
+        held.resources,
+        held.attributes,
         summary=summary,
     )
 
@@ -175,25 +170,3 @@ def _resource(column: str, arms: tuple[str, ...]) -> str:
     """The name within resource.<name>.<arm>."""
     arm = next(arm for arm in sorted(arms, key=len, reverse=True) if column.endswith(f".{arm}"))
     return column.removeprefix(RESOURCE).removesuffix(f".{arm}")
-
-
-def _with_evidence(run: Run, file: Path) -> Run:
-    table = read_table(file, [USER_ID])
-    again = f"{file} was changed since; run `earmark demo` again"
-    try:
-        arm = pa.array(run.arms, pa.string())
-        treatment = pc.index_in(table[TREATMENT].combine_chunks(), arm)
-        tables = [
-            np.column_stack([table[prefix + name].to_numpy() for name in run.arms])
-            for prefix in (PROPENSITY, VALUE_SCORE, SPEND_SCORE)
-        ]
-        logged = [
-            table[name].to_numpy() if name in table.column_names else None for name in (LOGGED_VALUE, LOGGED_COST)
-        ]
-        same = table[USER_ID].combine_chunks().cast(run.user_id.type).equals(run.user_id)
-    except (KeyError, pa.ArrowInvalid) as error:
-        raise InputError(f"{file} is no evidence of this run ({error}); run `earmark demo` again") from None
-    if not same or treatment.null_count:
-        raise InputError(again)
-    evidence = Evidence(treatment.to_numpy().astype(np.int64), *tables, *logged)
-    return replace(run, evidence=evidence)

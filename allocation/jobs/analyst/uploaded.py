@@ -28,6 +28,7 @@ from uplift.frames import arm_name
 LARGEST = 200 << 20  # bytes of a file
 UNPACKED = 512 << 20  # bytes that its columns may take once they are read
 ROWS, COLUMNS, CELLS = 1_000_000, 1_000, UNPACKED // 8
+BATCH = 1 << 16  # rows that are read between two looks at what they took
 NAME = 200  # characters of a column's name
 ARMS = 30
 MENDS = "send a part of it, or give the whole to `earmark` on the command line"
@@ -162,7 +163,20 @@ def _parquet(name: str, data: bytes) -> pa.Table:
     # A page may hold a text once and name it a million times: it is unpacked when that has been counted.
     words = [field.name for field in schema if _is_text(field.type)]
     file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=words)
-    return _text_unpacked(name, file.read(use_threads=False))
+    return _text_unpacked(name, _read_counted(name, file))
+
+
+def _read_counted(name: str, file: pq.ParquetFile) -> pa.Table:
+    """The table, for as long as it is no larger than may be: a footer may say less than what its pages unpack to."""
+    batches, cells, words = [], 0, dict[str, int]()
+    for batch in file.iter_batches(BATCH, use_threads=False):
+        for column, own in zip(batch.column_names, batch.columns, strict=True):
+            if pa.types.is_dictionary(own.type):  # each batch brings all the words that came before it
+                words[column] = max(words.get(column, 0), own.dictionary.nbytes)
+            cells += (own.indices if pa.types.is_dictionary(own.type) else own).nbytes
+        _check_shape(name, [], 0, cells + sum(words.values()))
+        batches.append(batch)
+    return pa.Table.from_batches(batches, file.schema_arrow).unify_dictionaries()
 
 
 def _csv(name: str, data: bytes, text: Sequence[str]) -> pa.Table:

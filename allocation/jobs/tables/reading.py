@@ -67,7 +67,7 @@ class FileSource:
         if kind is None:
             raise ValueError("the table was opened without ids")
         parts: list[pa.Array] = []
-        for piece in _cut(self._pieces(0, self.n, [USER_ID]), size):
+        for piece in _cut(self._pieces(0, self.n, [USER_ID], size), size):
             with reading(piece.file):
                 parts.append(ids_of(piece, kind))
             if sum(map(len, parts)) == size:
@@ -96,7 +96,7 @@ class FileSource:
         if not 0 <= first < end <= self.n or size < 1:
             raise ValueError(f"no blocks of {size} users in [{first}, {end}) of {self.n}")
         at, draft = first, None
-        for piece in _cut(self._pieces(first, end, list(self.schema.columns)), size):
+        for piece in _cut(self._pieces(first, end, list(self.schema.columns), size), size):
             draft = Draft(self.schema, at, min(size, end - at)) if draft is None else draft
             with reading(piece.file):
                 draft.put(piece)
@@ -107,14 +107,14 @@ class FileSource:
                 yield whole
                 del whole  # or it would be here for as long as the next one is filled
 
-    def _pieces(self, first: int, end: int, columns: list[str]) -> Iterator[Piece]:
-        """The rows [first, end) as batches, each of one file."""
+    def _pieces(self, first: int, end: int, columns: list[str], most: int) -> Iterator[Piece]:
+        """The rows [first, end) as batches of `most` rows at most, each of one file."""
         begin = int(np.searchsorted(self.ends, first, side="right"))
         for k in range(begin, len(self.files)):
             start_of = int(self.ends[k - 1]) if k else 0
             if start_of >= end:
                 return
-            yield from _file_pieces(self.files[k], self.groups[k], first - start_of, end - start_of, columns)
+            yield from _file_pieces(self.files[k], self.groups[k], first - start_of, end - start_of, columns, most)
 
 
 def _blocks(drafts: Iterator[Draft]) -> Iterator[Block]:
@@ -122,7 +122,9 @@ def _blocks(drafts: Iterator[Draft]) -> Iterator[Block]:
         yield draft.block(draft.tables["value"], draft.tables["cost"])
 
 
-def _file_pieces(file: TableFile, groups: Sequence[int], first: int, end: int, columns: list[str]) -> Iterator[Piece]:
+def _file_pieces(
+    file: TableFile, groups: Sequence[int], first: int, end: int, columns: list[str], most: int
+) -> Iterator[Piece]:
     """The rows [first, end) of one file, as far as it has them; only row groups that overlap are decoded."""
     ends = np.cumsum(groups, dtype=np.int64)
     low, high = max(first, 0), min(end, int(ends[-1]))
@@ -135,7 +137,7 @@ def _file_pieces(file: TableFile, groups: Sequence[int], first: int, end: int, c
             raise InputError(
                 f"{file.shown} has changed since the table was opened; wait until it is written, run again"
             )
-        size = min(BATCH_ROWS, max(BATCH_CELLS // max(len(columns), 1), 1), high - row)
+        size = min(most, BATCH_ROWS, max(BATCH_CELLS // max(len(columns), 1), 1), high - row)
         for batch in opened.iter_batches(size, row_groups=wanted, columns=columns):
             skip, stop = max(low - row, 0), min(high - row, len(batch))
             pieces = [Piece(file, row + skip, batch.slice(skip, stop - skip))] if stop > skip else []

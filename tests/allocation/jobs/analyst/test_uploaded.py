@@ -103,7 +103,7 @@ def test_bombs_are_known_before_they_are_unpacked():
 
 def test_what_the_footer_says_is_too_much_is_not_read(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(uploaded, "UNPACKED", 10)
-    monkeypatch.setattr(pq.ParquetFile, "read", lambda *_, **__: pytest.fail("it was read"))
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: pytest.fail("it was read"))
     with pytest.raises(InputError, match=r"a.parquet unpacks to .* MB; up to"):
         read_upload("a.parquet", WHOLE)
 
@@ -181,3 +181,38 @@ def test_arms_are_a_few_names():
         arms_of(pa.table({"t": list(range(31))}), "t")
     with pytest.raises(InputError, match=r"column 't' has 1 missing cells"):
         arms_of(pa.table({"t": ["a", None]}), "t")
+
+
+def varint(number: int) -> bytes:
+    """A whole number as Parquet's footer writes it: seven bits a byte, the lowest first, folded around 0."""
+    number, found = number << 1, b""
+    while number > 127:
+        found, number = found + bytes([number & 127 | 128]), number >> 7
+    return found + bytes([number])
+
+
+def lying(data: bytes) -> bytes:
+    """The same file with a footer that claims its columns to unpack to 1 byte each."""
+    length = int.from_bytes(data[-8:-4], "little")
+    footer, group = data[-8 - length : -8], pq.read_metadata(io.BytesIO(data)).row_group(0)
+    for size in {group.total_byte_size, group.column(0).total_uncompressed_size}:
+        told = varint(size)
+        assert told in footer
+        footer = footer.replace(told, bytes([2 | 128] + [128] * (len(told) - 2) + [0]))  # as many bytes as before
+    return data[: -8 - length] + footer + data[-8:]
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_a_footer_that_claims_less_than_its_pages_hold_is_found_out(
+    monkeypatch: pytest.MonkeyPatch, dictionary: bool
+):
+    rows = 30_000
+    text = pa.array([f"{j:06d}" + "x" * 400 for j in range(rows)])
+    out = io.BytesIO()
+    pq.write_table(pa.table({"t": text}), out, compression="zstd", use_dictionary=dictionary)
+    data = lying(out.getvalue())
+    assert pq.read_metadata(io.BytesIO(data)).row_group(0).total_byte_size == 1
+    assert read_upload("lie.parquet", data).num_rows == rows
+    monkeypatch.setattr(uploaded, "UNPACKED", 8 << 20)
+    with pytest.raises(InputError, match=r"lie\.parquet unpacks to .* MB; up to 8.00 MB are taken here"):
+        read_upload("lie.parquet", data)
