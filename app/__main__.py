@@ -28,7 +28,7 @@ def main(place: Path, port: int) -> None:
     from allocation.jobs.process import settle_process
     from app import main as page
     from app import state
-    from app.budget_charts import specifications
+    from app.budget_charts import frontier_specification, mix_specification
     from uplift.errors import InputError
 
     settle_process()
@@ -40,7 +40,8 @@ def main(place: Path, port: int) -> None:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(1)
     for theme in ("light", "dark"):  # worked out now, and not for the first visitor
-        specifications(answers, answers.at(answers.span[1]), theme)
+        frontier_specification(answers, answers.at(answers.span[1]), theme)
+        mix_specification(answers, theme)
     sys.stderr.write(f"{len(answers.run):,} users; end with Ctrl-C\n")
     from streamlit.web.cli import main as streamlit
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -10,7 +11,8 @@ import altair as alt
 import pandas as pd
 from streamlit.dataframe_util import convert_anything_to_arrow_bytes
 
-from allocation.jobs.analyst.answers import CURRENT, Answer, Answers
+from allocation.jobs.analyst.answers import Answer, Answers
+from allocation.jobs.analyst.compared import CURRENT
 from allocation.jobs.summary import CHALLENGER
 from app.charts import HEIGHT, SHORT, Labels, arm_colours, dressed, inks
 
@@ -18,21 +20,27 @@ OWN, PROMISED = "this policy", "promised"
 SOLID, DOTTED, DASHED = [1, 0], [2, 3], [6, 3]
 CHOSEN = "chosen"  # the name of the data that move
 Spec = dict[str, Any]
-_kept: WeakKeyDictionary[Answers, dict[str, tuple[Spec, ...]]] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[Answers, dict[tuple[Any, str], Spec]] = WeakKeyDictionary()
 
 
-def specifications(answers: Answers, answer: Answer, theme: str) -> tuple[Spec, Spec]:
-    """Both charts as Vega-Lite, with the chosen budget in them.
-
-    All but that is the same at every budget and takes a third of a second to write down: it is kept for each theme.
-    """
-    kept = _kept.setdefault(answers, {})
-    if theme not in kept:
-        kept[theme] = tuple(_encoded(draw(answers, theme).to_dict()) for draw in (frontier_chart, mix_chart))
+def frontier_specification(answers: Answers, answer: Answer, theme: str) -> Spec:
+    """`frontier_chart` as Vega-Lite, with the chosen budget in it."""
     gain = answer.promised_gain if math.isnan(answer.gain.estimate) else answer.gain.estimate
-    chosen = {CHOSEN: [{"budget": answer.budget, "gain": gain}]}
-    one, other = (spec | {"datasets": spec["datasets"] | chosen} for spec in kept[theme])
-    return one, other
+    kept = _specification(frontier_chart, answers, theme)
+    return kept | {"datasets": kept["datasets"] | {CHOSEN: [{"budget": answer.budget, "gain": gain}]}}
+
+
+def mix_specification(answers: Answers, theme: str) -> Spec:
+    """`mix_chart` as Vega-Lite."""
+    return dict(_specification(mix_chart, answers, theme))  # Streamlit takes it apart
+
+
+def _specification(draw: Callable[[Answers, str], alt.LayerChart | alt.Chart], answers: Answers, theme: str) -> Spec:
+    """A chart as Vega-Lite, written down once a theme: that takes a third of a second, and is the same for all."""
+    kept = _kept.setdefault(answers, {})
+    if (draw, theme) not in kept:
+        kept[draw, theme] = _encoded(draw(answers, theme).to_dict())
+    return kept[draw, theme]
 
 
 def _encoded(spec: Spec) -> Spec:
@@ -72,7 +80,7 @@ def frontier_chart(answers: Answers, theme: str) -> alt.LayerChart:
     return dressed(alt.LayerChart(layer=layers, height=HEIGHT, width="container"), theme)
 
 
-def mix_chart(answers: Answers, theme: str) -> alt.LayerChart:
+def mix_chart(answers: Answers, theme: str) -> alt.Chart:
     """Shares of the users on each arm at every budget, control at the bottom."""
     arms, ink = list(answers.run.arms), inks(theme)["ink"]
     frame = answers.drawn.mix.assign(order=lambda f: f["arm"].map({arm: j for j, arm in enumerate(arms)}))
@@ -81,9 +89,9 @@ def mix_chart(answers: Answers, theme: str) -> alt.LayerChart:
     legend = alt.Legend(title=None, orient="bottom", labelColor=ink, labelLimit=220, symbolType="square", columns=4)
     scale = alt.Scale(domain=arms, range=arm_colours(arms, theme))
     colour = alt.Color("arm:N", scale=scale, sort=arms, legend=legend)
-    areas = alt.Chart(frame).mark_area().encode(x=x, y=y, color=colour, order="order:Q")
-    at = alt.Chart(alt.NamedData(CHOSEN)).mark_rule(color=ink, strokeDash=DASHED).encode(x=x)
-    return dressed(alt.LayerChart(layer=[areas, at], height=220, width="container"), theme)
+    base = alt.Chart(frame, height=220, width="container").mark_area()
+    areas: alt.Chart = base.encode(x=x, y=y, color=colour, order="order:Q")
+    return dressed(areas, theme)
 
 
 def _x(answers: Answers) -> alt.X:

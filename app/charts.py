@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from allocation.jobs.analyst.answers import CURRENT
+from allocation.jobs.analyst.compared import CURRENT
 from allocation.jobs.batch.frontier_charts import ARMS, CONTROL, SHORT
 from allocation.jobs.charts import COLOURS, DARK_COLOURS, THEMES
 

@@ -26,7 +26,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(next(out.glob("*.tar.gz"))) as archive:
         archive.extractall(out, filter="data")
     source = next(path for path in out.iterdir() if path.is_dir())
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)], cwd=source, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)], cwd=source, check=True
+    )
     return out
 
 
@@ -74,7 +76,9 @@ def test_the_wheel_runs_the_demo_and_the_app_elsewhere(built: Path, tmp_path: Pa
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    server = subprocess.Popen([earmark, "app", "run", "--port", port], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [earmark, "app", "run", "--port", port], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
     try:
         _answering(f"http://127.0.0.1:{port}", server)
         page = browser.new_page()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from allocation.evaluation.estimators import FEW
+from allocation.evaluation.estimators import FEW, effective_size
 from allocation.evaluation.influence import small_sample
 from allocation.evaluation.verified_path import Estimated
 from uplift.errors import InputError, check_fraction
@@ -31,7 +31,6 @@ def verified_total(score: Table, decision: Decision, other: Decision | None = No
     The decisions are taken as given, and users as independent. It misleads where few users received what is decided:
     ask `supported`. Raises InputError for a decision of other users.
     """
-    check_fraction(level, "level", 0.95)
     n = len(score)
     for arms in (decision, other):
         if arms is not None and np.shape(arms) != (n,):
@@ -40,8 +39,13 @@ def verified_total(score: Table, decision: Decision, other: Decision | None = No
             )
     rows = np.arange(n)
     base = score[:, 0] if other is None else score[rows, other]
-    each = score[rows, decision].astype(np.float64) - base
-    total = float(each.sum())
+    return total_of(score[rows, decision].astype(np.float64) - base, level)
+
+
+def total_of(each: NDArray[np.float64], level: float = 0.95) -> Estimated:
+    """The total of independent users' amounts (n,), with the interval that `verified_total` gives it."""
+    check_fraction(level, "level", 0.95)
+    n, total = len(each), float(each.sum())
     error = float(norm.ppf(0.5 + level / 2)) * math.sqrt(small_sample(n) * float(((each - total / n) ** 2).sum()))
     return Estimated(total, total - error, total + error)
 
@@ -53,7 +57,5 @@ def supported(treatment: Decision, propensity: Table, decision: Decision) -> boo
     """
     rows = np.arange(len(decision))
     inverse = 1 / propensity[rows, decision].astype(np.float64)
-    weight = inverse[treatment == decision]
-    squares = float((weight**2).sum())
-    effective = float(weight.sum()) ** 2 / squares if squares else 0.0
-    return min(effective, len(decision) ** 2 / float(inverse.sum())) >= FEW
+    matched = effective_size(np.where(treatment == decision, inverse, 0.0))
+    return min(matched, len(decision) ** 2 / float(inverse.sum())) >= FEW

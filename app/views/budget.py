@@ -10,7 +10,7 @@ from allocation.evaluation.verified_path import Estimated
 from allocation.jobs.analyst.answers import Answer, Answers
 from allocation.jobs.numbers import amount, decimals, number
 from app import state
-from app.budget_charts import specifications
+from app.budget_charts import frontier_specification, mix_specification
 
 
 def show(answers: Answers) -> None:
@@ -24,19 +24,18 @@ def show(answers: Answers) -> None:
         )
     )
     _moving(answers)
+    st.caption(_reading(answers))
+    st.subheader("Who gets what")
+    st.vega_lite_chart(spec=mix_specification(answers, state.theme()), theme=None, key="mix")
 
 
 @st.fragment
 def _moving(answers: Answers) -> None:
-    """What follows the slider; drawn alone, so that it follows at once."""
+    """What follows the slider; drawn alone, and no more than must, so that it follows at once."""
     budget = _budget(answers)
     answer = answers.at(budget)
     _figures(answers, answer)
-    curve, mix = specifications(answers, answer, state.theme())
-    st.vega_lite_chart(spec=curve, theme=None, key="frontier")
-    st.caption(_reading(answers))
-    st.subheader("Who gets what")
-    st.vega_lite_chart(spec=mix, theme=None, key="mix")
+    st.vega_lite_chart(spec=frontier_specification(answers, answer, state.theme()), theme=None, key="frontier")
 
 
 def _budget(answers: Answers) -> float:
@@ -123,6 +122,9 @@ def _figures(answers: Answers, answer: Answer) -> None:
         state.plain(
             f"The next {buys} buy {_short(answer.next_gain)} more in value, promised"
             + ("." if answer.next_gain > 0 else ": everything worth buying is bought.")
+            + " Of the users get "
+            + ", ".join(f"{arm} {share:.0%}" for arm, share in answers.shares(answer.budget).items())
+            + "."
         )
     )
     if answer.lacking:

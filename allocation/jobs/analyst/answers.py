@@ -13,7 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from allocation.engine.frontier import Frontier, frontier
+from allocation.evaluation.verified_decision import total_of
 from allocation.evaluation.verified_path import Estimated, VerifiedPath, verified_path
+from allocation.jobs.analyst.compared import CURRENT
 from allocation.jobs.analyst.run import Evidence, Run
 from uplift.errors import InputError
 
@@ -21,7 +23,7 @@ Array = NDArray[np.float64]
 POINTS = 100  # of a curve
 NEXT = 10_000.0  # money that the next step is told for, or what a hundredth of all is where that is less
 REPLICATES = 100  # of the users, for the band of a promise that no log verifies
-CURRENT, RANDOM, SINGLE = "current policy", "random", "best single arm"
+RANDOM, SINGLE = "random", "best single arm"
 UNKNOWN = Estimated(math.nan, math.nan, math.nan)
 
 
@@ -102,6 +104,12 @@ class Answers:
         average = gain / extra if extra > 0 else math.nan
         return Answer(budget, gain, spend, average, price, further, more, *verified, lacking)
 
+    def shares(self, budget: float) -> dict[str, float]:
+        """Share of the users on each arm as it is drawn: in proportion between two points of `drawn.mix`."""
+        mix = self.drawn.mix
+        rows = {arm: mix[mix["arm"] == arm] for arm in self.run.arms}
+        return {arm: float(np.interp(budget, own["budget"], own["share"])) for arm, own in rows.items()}
+
     def curve(self, points: int = POINTS) -> pd.DataFrame:
         """`budget`, `promised` gain, verified `gain`, `low`, `high`, `supported`; a row a budget, evenly spread."""
         budget = np.linspace(*self.span, points)
@@ -171,7 +179,5 @@ def _rivals(arms: Sequence[str], e: Evidence) -> list[tuple[str, float, Estimate
     found = []
     for name, chance in chances:
         g, c = ((table * chance).sum(axis=1, dtype=np.float64) for table in (gain, spend))
-        error = 1.959963984540054 * float(g.std(ddof=1)) * math.sqrt(len(g))
-        total = float(g.sum())
-        found.append((name, float(c.sum()), Estimated(total, total - error, total + error)))
+        found.append((name, float(c.sum()), total_of(g)))
     return found

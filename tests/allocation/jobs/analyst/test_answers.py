@@ -32,6 +32,7 @@ def test_promises_are_those_of_the_solver(answers: Answers):
         assert told.price == pytest.approx(solved.price, rel=0.05)
         counts = np.bincount(solved.decision, minlength=len(run.arms)) / len(run)
         np.testing.assert_allclose(answers.frontier.arm_mix(budget), counts, atol=2 / len(run))
+        np.testing.assert_allclose(list(answers.shares(budget).values()), counts, atol=0.01)
 
 
 def test_what_is_verified_is_what_the_evaluation_verified(answers: Answers):
