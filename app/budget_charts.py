@@ -11,10 +11,12 @@ import altair as alt
 import pandas as pd
 from streamlit.dataframe_util import convert_anything_to_arrow_bytes
 
+from allocation.evaluation.verified_path import Estimated
 from allocation.jobs.analyst.answers import Answer, Answers
 from allocation.jobs.analyst.compared import CURRENT
+from allocation.jobs.analyst.limited_words import whole
 from allocation.jobs.summary import CHALLENGER
-from app.charts import HEIGHT, SHORT, Labels, arm_colours, dressed, inks
+from app.charts import HEIGHT, SHORT, Labels, arm_colours, described, dressed, figure, inks, percent, with_interval
 
 OWN, PROMISED = "this policy", "promised"
 SOLID, DOTTED, DASHED = [1, 0], [2, 3], [6, 3]
@@ -69,15 +71,16 @@ def frontier_chart(answers: Answers, theme: str) -> alt.LayerChart:
     promised = frame.assign(gain=frame["promised"])
     line(promised, own, 1.4 if verified else 2.6, DASHED if verified else SOLID, PROMISED)
     if verified:
-        for told, dash in ((~frame["supported"], DOTTED), (frame["supported"], SOLID)):
-            if told.any():
-                line(frame.assign(gain=frame["gain"].where(told)), own, 2.6, dash)
+        for sure, dash in ((~frame["supported"], DOTTED), (frame["supported"], SOLID)):
+            if sure.any():
+                line(frame.assign(gain=frame["gain"].where(sure)), own, 2.6, dash)
         labels.add(OWN, float(frame["gain"].iloc[-1]), own)
         for name, rows in answers.drawn.rivals.groupby("policy", sort=False):
             line(rows, look[str(name)], 1.8, SOLID, str(name))
         layers += _current(answers, look[CURRENT], x, y)
     layers += [labels.drawn(float(frame.max(numeric_only=True).drop("budget").max())), *_chosen(look, x, y)]
-    return dressed(alt.LayerChart(layer=layers, height=HEIGHT, width="container"), theme)
+    told = described(_at_largest(f"{title} ({answers.run.value_name})", answers), _gain_words(answers))
+    return dressed(alt.LayerChart(layer=layers, height=HEIGHT, width="container"), theme, told)
 
 
 def mix_chart(answers: Answers, theme: str) -> alt.Chart:
@@ -91,7 +94,36 @@ def mix_chart(answers: Answers, theme: str) -> alt.Chart:
     colour = alt.Color("arm:N", scale=scale, sort=arms, legend=legend)
     base = alt.Chart(frame, height=220, width="container").mark_area()
     areas: alt.Chart = base.encode(x=x, y=y, color=colour, order="order:Q")
-    return dressed(areas, theme)
+    ends = frame.groupby("arm", sort=False)["share"].last()
+    shares = [f"{arm}: {percent(share)}" for arm, share in ends.items()]
+    return dressed(areas, theme, described(_at_largest("Share of users on each arm", answers), shares))
+
+
+def _at_largest(what: str, answers: Answers) -> str:
+    """What a text tells, of the largest budget: the chosen one would make the browser draw a chart anew."""
+    least, most = answers.span
+    return f"{what} by budget, from {whole(least)} to {_money(most, answers)}, at the largest"
+
+
+def _money(x: float, answers: Answers) -> str:
+    return f"{whole(x)} {answers.run.currency}".rstrip()
+
+
+def _gain_words(answers: Answers) -> list[str]:
+    """The ends of the lines, and what the current policy gained."""
+    last = answers.drawn.curve.iloc[-1]
+    low, high = last.get("low", math.nan), last.get("high", math.nan)
+    if "gain" not in last:
+        return [f"{PROMISED}: {with_interval(last['promised'], low, high)}"]
+    few = "" if last["supported"] else ", too few logged users received what is decided"
+    spend, gain = _current_policy(answers)
+    ends = answers.drawn.rivals.groupby("policy", sort=False)["gain"].last()
+    return [
+        f"{OWN}: {with_interval(last['gain'], low, high)}{few}",
+        f"{PROMISED}: {figure(last['promised'])}",
+        *(f"{name}: {figure(end)}" for name, end in ends.items()),
+        f"{CURRENT}, which spends {_money(spend, answers)}: {with_interval(*gain)}",
+    ]
 
 
 def _x(answers: Answers) -> alt.X:
@@ -105,10 +137,16 @@ def _axis() -> alt.Axis:
     return alt.Axis(labelExpr=SHORT, tickCount=5)
 
 
+def _current_policy(answers: Answers) -> tuple[float, Estimated]:
+    """What the log's own policy spent in all, money, and its gain above control."""
+    spend, gain = next((spend, gain) for name, spend, gain in answers.rivals if name == CURRENT)
+    return answers.control[1] + spend, gain
+
+
 def _current(answers: Answers, colour: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     """What the log's own policy cost and gained, with its interval."""
-    spend, gain = next((spend, gain) for name, spend, gain in answers.rivals if name == CURRENT)
-    cells = {"budget": answers.control[1] + spend, "gain": gain.estimate, "low": gain.low, "high": gain.high}
+    budget, gain = _current_policy(answers)
+    cells = {"budget": budget, "gain": gain.estimate, "low": gain.low, "high": gain.high}
     base = alt.Chart(pd.DataFrame([cells | {"name": CURRENT}]))
     text = base.mark_text(color=colour, dx=8, dy=10, align="left", fontSize=12, fontWeight="bold")
     return [

@@ -1,8 +1,9 @@
-"""What the views' charts share: inks, colours, names at the ends of lines. Charts are tested as data."""
+"""What the views' charts share: inks, colours, names at the ends of lines, texts. Charts are tested as data."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -11,13 +12,27 @@ import numpy as np
 import pandas as pd
 
 from allocation.jobs.analyst.compared import CURRENT
+from allocation.jobs.analyst.limited_words import figure
 from allocation.jobs.batch.frontier_charts import ARMS, CONTROL, SHORT
 from allocation.jobs.charts import COLOURS, DARK_COLOURS, THEMES
 
-__all__ = ["HEIGHT", "SHORT", "Labels", "arm_colours", "dressed", "inks", "spread"]
+__all__ = [
+    "HEIGHT",
+    "SHORT",
+    "Labels",
+    "arm_colours",
+    "described",
+    "dressed",
+    "figure",
+    "inks",
+    "percent",
+    "spread",
+    "with_interval",
+]
 
 HEIGHT = 340
 LINE = 0.055  # of a chart's height that a line of text takes
+TOLD = 24  # rows of a chart that its text tells; more would only be heard, never found again
 Chart = TypeVar("Chart", alt.Chart, alt.LayerChart, alt.ConcatChart)
 
 
@@ -34,8 +49,29 @@ def arm_colours(arms: Sequence[str], theme: str) -> list[str]:
     return [CONTROL[theme], *(hues[j % len(hues)] for j in range(len(arms) - 1))]
 
 
-def dressed(chart: Chart, theme: str) -> Chart:
-    """The chart in the inks of the page, without a background of its own."""
+def described(what: str, rows: Iterable[str]) -> str:
+    """A chart as text for those who cannot see it: what it shows, and its rows, of many the first TOLD."""
+    clauses = list(rows)
+    more = [f"and {len(clauses) - TOLD:,} more"] if len(clauses) > TOLD else []
+    return f"{what[:1].upper()}{what[1:]}: {'; '.join([*clauses[:TOLD], *more]) or 'nothing to show'}."
+
+
+def with_interval(estimate: float, low: float, high: float, told: Callable[[float], str] = figure) -> str:
+    """An estimate and its 95% interval, each end `told` as words; alone where it has no interval."""
+    if math.isnan(estimate):
+        return "too few users to tell"
+    if math.isnan(low) or math.isnan(high):
+        return told(estimate)
+    return f"{told(estimate)}, 95% interval {told(low)} to {told(high)}"
+
+
+def percent(share: float) -> str:
+    """A share, 0 to 1, as a percentage."""
+    return f"{share:.1%}"
+
+
+def dressed(chart: Chart, theme: str, told: str) -> Chart:
+    """The chart in the inks of the page, without a background of its own; `told` is what a screen reader says."""
     ink, faint = THEMES[theme]["ink"], THEMES[theme]["faint"]
     axis = alt.AxisConfig(
         labelColor=ink,
@@ -48,7 +84,9 @@ def dressed(chart: Chart, theme: str) -> Chart:
         titleFontSize=12,
     )
     bare = alt.ViewConfig(stroke=None)
-    found: Chart = chart.configure(background="transparent", font="sans-serif", axis=axis, view=bare)
+    found: Chart = chart.properties(description=told).configure(
+        background="transparent", font="sans-serif", axis=axis, view=bare
+    )
     return found
 
 

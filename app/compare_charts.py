@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import altair as alt
 import pandas as pd
 
 from allocation.jobs.analyst.compared_at import Comparison
-from app.charts import SHORT, dressed, inks
+from app.charts import SHORT, described, dressed, figure, inks, with_interval
 
 ROW = 34  # pixels of a policy
 CLEAR = ("better", "worse")
@@ -15,8 +17,7 @@ CLEAR = ("better", "worse")
 def value_chart(found: Comparison, value_name: str, theme: str) -> alt.LayerChart:
     """Verified value with its interval as point and bar, promised value as a diamond, a row a policy."""
     look = inks(theme)
-    told = found.rows[["policy", "value", "value_low", "value_high", "promised_value"]]
-    rows = _coloured(told, look)
+    rows = _coloured(found.rows[["policy", "value", "value_low", "value_high", "promised_value"]], look)
     ends = rows[["value", "value_low", "value_high", "promised_value"]]
     scale = alt.Scale(domain=[float(ends.min().min()), float(ends.max().max())], nice=True, zero=False, padding=14)
     y, x = _policies(rows), alt.X("value:Q", title=f"value ({value_name})", scale=scale, axis=_axis(scale))
@@ -33,14 +34,15 @@ def value_chart(found: Comparison, value_name: str, theme: str) -> alt.LayerChar
         ),
         _note(rows[rows["value"].isna()], y, look["ink"], "too few users to verify"),
     ]
-    return dressed(alt.LayerChart(layer=layers, height=ROW * len(rows), width="container"), theme)
+    told = described(f"Value of each policy ({value_name})", [_value_words(r) for _, r in rows.iterrows()])
+    return dressed(alt.LayerChart(layer=layers, height=ROW * len(rows), width="container"), theme, told)
 
 
 def difference_chart(found: Comparison, value_name: str, theme: str) -> alt.LayerChart:
     """Paired differences to the reference with intervals around a line at zero; what is clear is filled."""
     look = inks(theme)
-    told = found.rows[found.rows["policy"] != found.reference]
-    rows = _coloured(told[["policy", "difference", "difference_low", "difference_high", "verdict"]], look)
+    others = found.rows[found.rows["policy"] != found.reference]
+    rows = _coloured(others[["policy", "difference", "difference_low", "difference_high", "verdict"]], look)
     rows["fill"] = [c if v in CLEAR else "transparent" for c, v in zip(rows["colour"], rows["verdict"], strict=True)]
     ends = rows[["difference_low", "difference_high"]]
     low, high = min(0.0, float(ends.min().min())), max(0.0, float(ends.max().max()))
@@ -62,7 +64,18 @@ def difference_chart(found: Comparison, value_name: str, theme: str) -> alt.Laye
         words.encode(y=y, x=x, text="verdict:N"),
         _note(rows[rows["difference"].isna()], y, look["ink"], "too few users to compare"),
     ]
-    return dressed(alt.LayerChart(layer=layers, height=1.25 * ROW * len(rows), width="container"), theme)
+    told = described(title, [_difference_words(r) for _, r in rows.iterrows()])
+    return dressed(alt.LayerChart(layer=layers, height=1.25 * ROW * len(rows), width="container"), theme, told)
+
+
+def _value_words(r: pd.Series) -> str:
+    promised = "" if math.isnan(r["promised_value"]) else f", promised {figure(r['promised_value'])}"
+    return f"{r['policy']}: {with_interval(r['value'], r['value_low'], r['value_high'])}{promised}"
+
+
+def _difference_words(r: pd.Series) -> str:
+    difference = with_interval(r["difference"], r["difference_low"], r["difference_high"])
+    return f"{r['policy']}: {difference}, {r['verdict']}"
 
 
 def _coloured(rows: pd.DataFrame, look: dict[str, str]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import altair as alt
@@ -25,7 +26,7 @@ from allocation.jobs.analyst.evidence_frames import (
 )
 from allocation.jobs.analyst.evidence_model import Calibration
 from allocation.jobs.summary import CHALLENGER
-from app.charts import SHORT, dressed, inks
+from app.charts import SHORT, described, dressed, figure, inks, percent, with_interval
 
 ROW, AROUND = 34, 60  # pixels of a row in a chart of rows, and of all that stands around the rows
 TALL = 300
@@ -45,7 +46,11 @@ def shares_chart(checks: Checks, theme: str) -> alt.LayerChart:
         base.mark_tick(color=look["ink"], thickness=2, size=22).encode(x="expected:Q", y=y),
         *_estimates(base, look[CHALLENGER], x, y),
     ]
-    return _of_rows(layers, len(frame), theme)
+    words = [
+        f"{r['arm']}: {with_interval(r['logged'], r['low'], r['high'], percent)}, expected {percent(r['expected'])}"
+        for _, r in frame.iterrows()
+    ]
+    return _of_rows(layers, len(frame), theme, described("Share of the log's users on each arm", words))
 
 
 def balance_chart(checks: Checks, theme: str) -> alt.LayerChart:
@@ -55,7 +60,9 @@ def balance_chart(checks: Checks, theme: str) -> alt.LayerChart:
     x = alt.X("difference:Q", title="difference from control (standard deviations)", axis=alt.Axis(tickCount=5))
     y = _rows("row", frame["row"].tolist())
     zero = alt.Chart(pd.DataFrame({"difference": [0.0]})).mark_rule(color=look["ink"]).encode(x="difference:Q")
-    return _of_rows([zero, *_estimates(alt.Chart(frame), look[CHALLENGER], x, y)], len(frame), theme)
+    words = [f"{r['row']}: {with_interval(r['difference'], r['low'], r['high'])}" for _, r in frame.iterrows()]
+    told = described("Difference of each feature (arm) from control, in standard deviations", words)
+    return _of_rows([zero, *_estimates(alt.Chart(frame), look[CHALLENGER], x, y)], len(frame), theme, told)
 
 
 def support_chart(checks: Checks, theme: str) -> alt.LayerChart:
@@ -73,7 +80,9 @@ def support_chart(checks: Checks, theme: str) -> alt.LayerChart:
     )
     need = pd.DataFrame({"effective": [checks.support.needed]})
     rule = alt.Chart(need).mark_rule(color=look["ink"], strokeDash=DASHED, strokeWidth=2).encode(x=x)
-    return _of_rows([bars, text, rule], len(frame), theme)
+    words = [f"{arm}: {label}" for arm, label in zip(frame["arm"], frame["label"], strict=True)]
+    told = described(f"Effective users of each arm that is decided for, {checks.support.needed:,} are needed", words)
+    return _of_rows([bars, text, rule], len(frame), theme, told)
 
 
 def calibration_chart(found: Calibration, value_name: str, theme: str) -> alt.LayerChart:
@@ -90,7 +99,12 @@ def calibration_chart(found: Calibration, value_name: str, theme: str) -> alt.La
     point = base.mark_point(color=look[CHALLENGER], filled=True, size=60, opacity=1).encode(x=x, y=y)
     name = alt.Chart(diagonal.head(1)).mark_text(align="left", dx=8, dy=12, color=look["ink"], fontSize=12)
     text = name.encode(x=x, y=y, text=alt.value("as predicted"))
-    return _drawn([line, bar, point, text], TALL, theme)
+    words = [
+        f"predicted {figure(r['predicted'])}: verified {with_interval(r['verified'], r['low'], r['high'])}"
+        for _, r in frame.iterrows()
+    ]
+    told = described(f"Verified effect of {found.arm} by its predicted effect {unit}", words)
+    return _drawn([line, bar, point, text], TALL, theme, told)
 
 
 def ranking_chart(checks: Checks, value_name: str, theme: str) -> alt.LayerChart:
@@ -112,9 +126,10 @@ def _curves(checks: Checks, colours: dict[str, str], value_name: str, theme: str
     x = alt.X("share:Q", title="share of users treated", axis=alt.Axis(format="%", tickCount=5, grid=False))
     y = alt.Y("gain:Q", title=f"gain ({value_name} a user of all)", axis=_axis(), scale=scale)
     zero = alt.Chart(pd.DataFrame({"gain": [0.0]})).mark_rule(color=inks(theme)["ink"]).encode(y=y)
-    layers = [zero]
+    layers, words = [zero], []
     for name, colour in colours.items():
         rows = frame[frame["curve"] == name]
+        words += _curve_words(name, rows)
         if name != RANDOM:
             band = alt.Chart(rows[["share", "low", "high"]]).mark_area(color=colour, opacity=0.2)
             layers.append(band.encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q"))
@@ -122,7 +137,18 @@ def _curves(checks: Checks, colours: dict[str, str], value_name: str, theme: str
         dash = DASHED if name == RANDOM else [1, 0]
         layers.append(line.mark_line(color=colour, strokeWidth=2, strokeDash=dash).encode(x=x, y=y))
         layers.append(_named(name, rows, colour, x, y))
-    return _drawn(layers, TALL, theme)
+    told = described(f"Gain by the share of users treated ({value_name} a user of all)", words)
+    return _drawn(layers, TALL, theme, told)
+
+
+def _curve_words(name: str, rows: pd.DataFrame) -> list[str]:
+    """The points of a curve nearest to each quarter; of the straight line its end."""
+    quarters = (1.0,) if name == RANDOM else (0.25, 0.5, 0.75, 1.0)
+    nearest = dict.fromkeys(int((rows["share"] - share).abs().argmin()) for share in quarters)
+    return [
+        f"{name} at {r['share']:.0%}: {with_interval(r['gain'], r['low'], r['high'])}"
+        for _, r in rows.iloc[list(nearest)].iterrows()
+    ]
 
 
 def _named(name: str, rows: pd.DataFrame, colour: str, x: alt.X, y: alt.Y) -> alt.Chart:
@@ -155,7 +181,15 @@ def refits_chart(checks: Checks, theme: str) -> alt.LayerChart:
     text = alt.Chart(far).mark_text(align="left", dx=5, color=look["ink"], fontSize=12)
     rule = alt.Chart(pd.DataFrame({"stays": [checks.refits.by_chance]}))
     blind = rule.mark_rule(color=look["ink"], strokeDash=DASHED, strokeWidth=2).encode(x=x)
-    return _of_rows([bars, ends, text.encode(x="at:Q", y=y, text="label:N"), blind], len(frame), theme)
+    layers = [bars, ends, text.encode(x="at:Q", y=y, text="label:N"), blind]
+    dealt = f"dealt out blindly: {percent(checks.refits.by_chance)}"
+    words = [f"{r['users']}: {percent(r['stays'])}{_refit_ends(r)}" for _, r in frame.iterrows()]
+    told = described("Share of users whose arm stays in refits of the model", [*words, dealt])
+    return _of_rows(layers, len(frame), theme, told)
+
+
+def _refit_ends(r: pd.Series) -> str:
+    return "" if math.isnan(r["low"]) else f", lowest refit {percent(r['low'])}, highest {percent(r['high'])}"
 
 
 def experiment_chart(checks: Checks, theme: str) -> alt.LayerChart:
@@ -172,7 +206,8 @@ def experiment_chart(checks: Checks, theme: str) -> alt.LayerChart:
     base = alt.Chart(frame)
     points = base.mark_point(filled=True, size=90, opacity=1).encode(x=x, y=y, color=colour)
     text = base.mark_text(align="left", dx=9, color=look["ink"], fontSize=12).encode(x=x, y=y, text="label:N")
-    return _of_rows([points, text], len(frame), theme)
+    words = [f"{design}: {label}" for design, label in zip(frame["design"], frame["label"], strict=True)]
+    return _of_rows([points, text], len(frame), theme, described("Users that the next experiment needs", words))
 
 
 def _estimates(base: alt.Chart, colour: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
@@ -200,10 +235,10 @@ def _upto(top: float) -> alt.Scale:
     return alt.Scale(domain=[0, top], nice=False)
 
 
-def _of_rows(layers: Sequence[alt.Chart], rows: int, theme: str) -> alt.LayerChart:
-    return _drawn(layers, rows * ROW + AROUND, theme)
+def _of_rows(layers: Sequence[alt.Chart], rows: int, theme: str, told: str) -> alt.LayerChart:
+    return _drawn(layers, rows * ROW + AROUND, theme, told)
 
 
-def _drawn(layers: Sequence[alt.Chart], height: int, theme: str) -> alt.LayerChart:
+def _drawn(layers: Sequence[alt.Chart], height: int, theme: str, told: str) -> alt.LayerChart:
     room = {"left": 5, "top": 10, "right": 10, "bottom": 5}
-    return dressed(alt.LayerChart(layer=list(layers), height=height, width="container", padding=room), theme)
+    return dressed(alt.LayerChart(layer=list(layers), height=height, width="container", padding=room), theme, told)

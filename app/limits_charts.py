@@ -11,7 +11,7 @@ import pandas as pd
 
 from allocation.jobs.analyst.limited import DecidedPlan, limit_rows
 from allocation.jobs.analyst.limited_words import figure, limit_words
-from app.charts import SHORT, arm_colours, dressed, inks
+from app.charts import SHORT, arm_colours, described, dressed, inks, percent, with_interval
 
 ROW, BAR = 64, 10  # pixels of a limit: its name, its bar, its figures
 AXIS, LINE = 56, 24  # what stands below, and a line of a legend: a chart fits its height
@@ -43,13 +43,16 @@ def use_chart(decided: DecidedPlan, currency: str, theme: str) -> alt.LayerChart
         base.mark_text(**left, dy=18, limit=WIDEST).encode(x="start:Q", y=y, text="words:N"),
     ]
     height = ROW * max(len(frame), 1) + AXIS
-    return dressed(alt.LayerChart(layer=marks, height=height, width="container"), theme)
+    used = ["" if math.isnan(share) else f"{percent(share)} used, " for share in frame["share"]]
+    clauses = [f"{name}: {part}{rest}" for name, part, rest in zip(frame["limit"], used, words, strict=True)]
+    told = described("Use of each limit, as a share of its cap or floor", clauses)
+    return dressed(alt.LayerChart(layer=marks, height=height, width="container"), theme, told)
 
 
 def arms_chart(decided: DecidedPlan, free: DecidedPlan, arms: Sequence[str], theme: str) -> alt.LayerChart:
     """Two bars an arm: its share of the users with the limits and without, each with its figure."""
     look, hues = inks(theme), arm_colours(arms, theme)
-    n = len(decided.decision)
+    n, both = len(decided.decision), ((WITH, decided), (WITHOUT, free))
     cells = [
         {
             "arm": arm,
@@ -59,7 +62,7 @@ def arms_chart(decided: DecidedPlan, free: DecidedPlan, arms: Sequence[str], the
             "hue": hues[j],
         }
         for j, arm in enumerate(arms)
-        for which, plan in ((WITH, decided), (WITHOUT, free))
+        for which, plan in both
     ]
     frame = pd.DataFrame(cells)
     most = float(frame["share"].max())
@@ -71,7 +74,13 @@ def arms_chart(decided: DecidedPlan, free: DecidedPlan, arms: Sequence[str], the
     opacity = alt.condition(f"datum.which == '{WITH}'", alt.value(1.0), alt.value(0.45))
     bars = base.mark_bar(height={"band": 0.85}).encode(color=alt.Color("hue:N", scale=None), opacity=opacity)
     text = base.mark_text(align="left", dx=5, fontSize=12, color=look["ink"]).encode(text="words:N")
-    return dressed(alt.LayerChart(layer=[bars, text], height=46 * len(arms) + AXIS, width="container"), theme)
+    clauses = [
+        f"{arm}: " + ", ".join(f"{percent(p.users[j] / n)} ({p.users[j]:,} users) {which}" for which, p in both)
+        for j, arm in enumerate(arms)
+    ]
+    told = described("Share of users on each arm", clauses)
+    layers, height = [bars, text], 46 * len(arms) + AXIS
+    return dressed(alt.LayerChart(layer=layers, height=height, width="container"), theme, told)
 
 
 def gains_chart(plans: Mapping[str, DecidedPlan], title: str, theme: str) -> alt.LayerChart:
@@ -104,7 +113,8 @@ def gains_chart(plans: Mapping[str, DecidedPlan], title: str, theme: str) -> alt
             x=alt.datum(low), text="words:N"
         ),
     ]
-    return dressed(alt.LayerChart(layer=marks, height=ROW * len(plans) + AXIS, width="container"), theme)
+    told = described(f"{title} of each plan", [_gain_words(r) for _, r in frame.iterrows()])
+    return dressed(alt.LayerChart(layer=marks, height=ROW * len(plans) + AXIS, width="container"), theme, told)
 
 
 def mixes_chart(plans: Mapping[str, DecidedPlan], arms: Sequence[str], theme: str) -> alt.Chart:
@@ -130,4 +140,15 @@ def mixes_chart(plans: Mapping[str, DecidedPlan], arms: Sequence[str], theme: st
         pd.DataFrame(cells), height=34 * len(plans) + AXIS + LINE * -(-len(arms) // 2), width="container"
     ).mark_bar(height={"band": 0.75})
     bars: alt.Chart = chart.encode(x=x, y=y, color=colour, order="order:Q")
-    return dressed(bars, theme)
+    shares = {name: [percent(users / len(plan.decision)) for users in plan.users] for name, plan in plans.items()}
+    mixes = [
+        f"{name}: " + ", ".join(f"{share} on {arm}" for share, arm in zip(own, arms, strict=True))
+        for name, own in shares.items()
+    ]
+    return dressed(bars, theme, described("Share of users on each arm, by plan", mixes))
+
+
+def _gain_words(r: pd.Series) -> str:
+    known = not math.isnan(r["gain"])
+    verified = f"verified {with_interval(r['gain'], r['low'], r['high'])}" if known else "not verified"
+    return f"{r['plan']}: {verified}, promised {figure(r['promised'])}"

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from allocation.jobs.summary import CHALLENGER
-from app.charts import SHORT, dressed, inks
+from app.charts import SHORT, described, dressed, figure, inks, with_interval
 
 ROW = 30  # pixels of a segment
 CONFOUNDED, ADJUSTED = "confounded", "adjusted"
@@ -16,11 +16,11 @@ def lift_chart(segments: pd.DataFrame, value_name: str, theme: str) -> alt.Layer
     """Lift a user by segment: point and bar verified, diamond promised, a note where there are too few users."""
     look = inks(theme)
     names = ["lift", "lift_low", "lift_high", "promised_lift"]
-    told = segments.reindex(columns=["segment", "users", "lacking", *names])
-    scale = _scale(told[names])
-    y, title = _rows(told), f"value a user above control ({value_name})"
+    frame = segments.reindex(columns=["segment", "users", "lacking", *names])
+    scale = _scale(frame[names])
+    y, title = _rows(frame), f"value a user above control ({value_name})"
     x = alt.X("lift:Q", title=title, scale=scale, axis=_axis(scale))
-    known, small = told[told["lift"].notna()], told[told["lift"].isna()]
+    known, small = frame[frame["lift"].notna()], frame[frame["lift"].isna()]
     note = small[["segment"]].assign(words="too few users" if "lift" in segments else "")
     own = alt.Chart(known)
     layers = [
@@ -28,14 +28,16 @@ def lift_chart(segments: pd.DataFrame, value_name: str, theme: str) -> alt.Layer
             y=y, x=alt.X("lift_low:Q", scale=scale), x2="lift_high:Q"
         ),
         own.mark_point(filled=True, size=80, opacity=1, color=look[CHALLENGER]).encode(y=y, x=x),
-        alt.Chart(told)
+        alt.Chart(frame)
         .mark_point(shape="diamond", size=90, strokeWidth=1.6, opacity=1, color=look["ink"])
         .encode(y=y, x=alt.X("promised_lift:Q", scale=scale, title=title, axis=_axis(scale))),
         alt.Chart(note)
         .mark_text(align="left", dx=4, fontStyle="italic", color=look["ink"])
         .encode(y=y, x=alt.value(0), text="words:N"),
     ]
-    return dressed(alt.LayerChart(layer=layers, height=ROW * len(told), width="container"), theme)
+    words = [_lift_words(r, "lift" in segments) for _, r in frame.iterrows()]
+    told = described(f"Value a user above control, by segment ({value_name})", words)
+    return dressed(alt.LayerChart(layer=layers, height=ROW * len(frame), width="container"), theme, told)
 
 
 def effect_chart(effects: pd.DataFrame, value_name: str, theme: str) -> alt.LayerChart:
@@ -49,13 +51,13 @@ def effect_chart(effects: pd.DataFrame, value_name: str, theme: str) -> alt.Laye
         .assign(kind=kind, colour=colours[kind])
         for kind, name in ((CONFOUNDED, "raw"), (ADJUSTED, "adjusted"))
     ]
-    told = pd.concat(parts, ignore_index=True)
-    scale, y = _scale(told[["effect", "low", "high"]]), _rows(effects)
+    frame = pd.concat(parts, ignore_index=True)
+    scale, y = _scale(frame[["effect", "low", "high"]]), _rows(effects)
     shift = alt.YOffset("kind:N", sort=[CONFOUNDED, ADJUSTED], scale=alt.Scale(paddingOuter=0.1))
     colour = alt.Color("colour:N", scale=None)
     x = alt.X("effect:Q", title=f"effect of treatment, a user ({value_name})", scale=scale, axis=_axis(scale))
-    base = alt.Chart(told)
-    first = told[told["segment"] == (told["segment"].iloc[0] if len(told) else "")]
+    base = alt.Chart(frame)
+    first = frame[frame["segment"] == (frame["segment"].iloc[0] if len(frame) else "")]
     gains = bool((first["effect"] > 0).all())  # names stand towards zero, where there is room
     layers = [
         alt.Chart(pd.DataFrame({"effect": [0.0]})).mark_rule(color=look["ink"], strokeDash=[4, 3]).encode(x=x),
@@ -71,7 +73,19 @@ def effect_chart(effects: pd.DataFrame, value_name: str, theme: str) -> alt.Laye
             y=y, yOffset=shift, x=alt.X("low:Q" if gains else "high:Q", scale=scale), text="kind:N", color=colour
         ),
     ]
-    return dressed(alt.LayerChart(layer=layers, height=1.7 * ROW * len(effects), width="container"), theme)
+    words = [_effect_words(r) for _, r in effects.iterrows()]
+    told = described(f"Effect of treatment, a user, by segment ({value_name})", words)
+    return dressed(alt.LayerChart(layer=layers, height=1.7 * ROW * len(effects), width="container"), theme, told)
+
+
+def _lift_words(r: pd.Series, verified: bool) -> str:
+    lift = f"{with_interval(r['lift'], r['lift_low'], r['lift_high'])}, " if verified else ""
+    return f"{r['segment']}: {lift}promised {figure(r['promised_lift'])}"
+
+
+def _effect_words(r: pd.Series) -> str:
+    raw, adjusted = (with_interval(r[name], r[f"{name}_low"], r[f"{name}_high"]) for name in ("raw", "adjusted"))
+    return f"{r['segment']}: " + (raw if r["lacking"] else f"{CONFOUNDED} {raw}, {ADJUSTED} {adjusted}")
 
 
 def _rows(frame: pd.DataFrame) -> alt.Y:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from allocation.jobs.analyst.compared import CURRENT
 from allocation.jobs.analyst.compared_at import compare
+from allocation.jobs.analyst.limited_words import figure
 from allocation.jobs.analyst.run import open_run
 from app.compare_charts import difference_chart, value_chart
 
@@ -82,3 +84,33 @@ def test_charts_hold_every_policy_with_interval_promise_and_verdict(run_folder: 
     for row in drawn:
         assert (row["fill"] == "transparent") == (row["verdict"] not in ("better", "worse"))
         assert row["difference_low"] <= row["difference"] <= row["difference_high"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_charts_tell_every_policy_with_interval_promise_and_verdict(run_folder: Path, theme: str):
+    run = open_run(run_folder)
+    assert run.summary is not None
+    assert run.compared is not None
+    found = compare(run.summary, run.compared, run.plan.budget or 0.0, "nobody")
+    rows = found.rows.copy()
+    rows.loc[0, ["value", "value_low", "value_high"]] = float("nan")
+    rows.loc[0, ["difference", "difference_low", "difference_high", "verdict"]] = [*[float("nan")] * 3, "unknown"]
+    found = replace(found, rows=rows)
+
+    def told(row: dict[str, float], name: str) -> str:
+        """A figure of a row as it must be told."""
+        own, low, high = (figure(row[name + end]) for end in ("", "_low", "_high"))
+        return f"{own}, 95% interval {low} to {high}" if own != "–" else "too few users to tell"
+
+    values = value_chart(found, "revenue", theme).to_dict()["description"]
+    differences = difference_chart(found, "revenue", theme).to_dict()["description"]
+    assert values.startswith(f"Value of each policy (revenue): {rows['policy'][0]}: too few users to tell, promised ")
+    assert differences.startswith(
+        f"Value above nobody (revenue): {rows['policy'][0]}: too few users to tell, unknown;"
+    )
+    for row in rows.to_dict("records"):
+        promised = "" if row["policy"] == CURRENT else f", promised {figure(row['promised_value'])}"
+        assert f" {row['policy']}: {told(row, 'value')}{promised}" in values
+        difference = f" {row['policy']}: {told(row, 'difference')}, {row['verdict']}"
+        assert (difference in differences) == (row["policy"] != "nobody")
+    assert (values.count(";"), differences.count(";")) == (len(rows) - 1, len(rows) - 2)

@@ -98,6 +98,59 @@ def test_the_charts_hold_the_figures(theme: str):
     assert {row.get("users") for row in rows(charts.experiment_chart(SOUND, theme))} == {900, 400, 1_000}
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_charts_tell_the_figures(theme: str):
+    """95% intervals are 1.96 standard errors to either side, as 51% and 1.96 points: 49.0% to 53.0%."""
+    for chart, told in (
+        (
+            charts.shares_chart(SOUND, theme),
+            "Share of the log's users on each arm: none: 51.0%, 95% interval 49.0% to 53.0%, expected 50.0%; "
+            "mail: 29.0%, 95% interval 27.0% to 31.0%, expected 30.0%; "
+            "call: 20.0%, 95% interval 18.0% to 22.0%, expected 20.0%.",
+        ),
+        (
+            charts.balance_chart(SOUND, theme),
+            "Difference of each feature (arm) from control, in standard deviations: "
+            "past (mail): -0.100, 95% interval -0.237 to 0.0372; age (mail): 0.0500, 95% interval -0.0872 to 0.187.",
+        ),
+        (
+            charts.support_chart(SOUND, theme),
+            "Effective users of each arm that is decided for, 30 are needed: none: 250; call: 90.",
+        ),
+        (
+            charts.calibration_chart(SOUND.calibration[0], "visits", theme),
+            "Verified effect of mail by its predicted effect (visits a user): "
+            "predicted 1.00: verified 1.10, 95% interval 0.708 to 1.49; "
+            "predicted 2.00: verified 1.90, 95% interval 1.51 to 2.29.",
+        ),
+        (
+            charts.ranking_chart(SOUND, "visits", theme),
+            "Gain by the share of users treated (visits a user of all): "
+            "model at 0%: 0.00, 95% interval 0.00 to 0.00; model at 50%: 2.00, 95% interval 1.80 to 2.20; "
+            "model at 100%: 3.00, 95% interval 2.61 to 3.39; random order at 100%: 3.00.",
+        ),
+        (
+            charts.placebo_chart(SOUND, "visits", theme),
+            "Gain by the share of users treated (visits a user of all): "
+            "placebo at 0%: 0.00, 95% interval 0.00 to 0.00; "
+            "placebo at 50%: 0.0500, 95% interval -0.146 to 0.246; "
+            "placebo at 100%: -0.100, 95% interval -0.492 to 0.292.",
+        ),
+        (
+            charts.refits_chart(SOUND, theme),
+            "Share of users whose arm stays in refits of the model: "
+            "all users: 85.0%, lowest refit 80.0%, highest 90.0%; closest choices: 60.0%; second quarter: 80.0%; "
+            "third quarter: 90.0%; clearest choices: 99.0%; dealt out blindly: 40.0%.",
+        ),
+        (
+            charts.experiment_chart(SOUND, theme),
+            "Users that the next experiment needs: arms as in this log: 900 users; "
+            "A/B of the two policies: 400 users; this log has: 1,000 users.",
+        ),
+    ):
+        assert chart.to_dict()["description"] == told
+
+
 def test_a_placebo_is_drawn_on_the_scale_of_the_model():
     """Else its noise would fill its picture."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from allocation.jobs.analyst.answers import UNKNOWN
 from allocation.jobs.analyst.exported import plan_for
 from allocation.jobs.analyst.limited import DecidedPlan, decide_run, limit_rows, without_limits
+from allocation.jobs.analyst.limited_words import figure
 from allocation.jobs.analyst.limits_table import COLUMNS
 from allocation.jobs.analyst.run import Run, open_run
 from allocation.jobs.plan import PlanLimit, Share
@@ -144,27 +147,57 @@ def test_bars_are_what_is_used_and_binding_ones_stand_out(decided: DecidedPlan, 
     colour = chart.to_dict()["layer"][1]["encoding"]["color"]
     assert (colour["condition"]["value"], colour["value"]) == (BINDING[theme], FREE[theme])
     assert rows[1]["words"].startswith(f"{expected['used'][1]:,.0f} of 20 to 30 users")
+    clauses = [f"{row['limit']}: {row['share']:.1%} used, {row['words']}" for row in rows]
+    told = f"Use of each limit, as a share of its cap or floor: {'; '.join(clauses)}."
+    assert chart.to_dict()["description"] == told
 
 
-def test_bars_of_arms_are_shares_with_and_without(run: Run, decided: DecidedPlan):
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_bars_of_arms_are_shares_with_and_without(run: Run, decided: DecidedPlan, theme: str):
     free = decide_run(run, without_limits(decided.plan))
-    rows = rows_in(arms_chart(decided, free, run.arms, "light"))
+    chart = arms_chart(decided, free, run.arms, theme)
+    rows = rows_in(chart)
     assert len(rows) == 2 * len(run.arms)
     for which, plan in (("with limits", decided), ("without", free)):
         mine = [row for row in rows if row["which"] == which]
         assert [row["share"] for row in mine] == pytest.approx([users / len(run) for users in plan.users])
         assert [row["words"] for row in mine] == [f"{which}: {users:,}" for users in plan.users]
+    told = [
+        f"{arm}: {own / len(run):.1%} ({own:,} users) with limits, {other / len(run):.1%} ({other:,} users) without"
+        for arm, own, other in zip(run.arms, decided.users, free.users, strict=True)
+    ]
+    assert chart.to_dict()["description"] == f"Share of users on each arm: {'; '.join(told)}."
 
 
-def test_scenarios_are_points_with_intervals_and_mixes(run: Run, decided: DecidedPlan):
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_scenarios_are_points_with_intervals_and_mixes(run: Run, decided: DecidedPlan, theme: str):
     free = decide_run(run, without_limits(decided.plan))
     plans = {"<few>": decided, "all": free}
-    rows = rows_in(gains_chart(plans, "gain", "dark"))
+    gains = gains_chart(plans, "gain", theme)
+    rows = rows_in(gains)
     assert [(row["plan"], row["promised"], row["gain"], row["low"], row["high"]) for row in rows] == [
         (name, plan.gain, *plan.verified_gain) for name, plan in plans.items()
     ]
-    shares = rows_in(mixes_chart(plans, run.arms, "dark"))
+    mixes = mixes_chart(plans, run.arms, theme)
+    shares = rows_in(mixes)
     assert sum(row["share"] for row in shares if row["plan"] == "all") == pytest.approx(1)
+    told = [
+        f"{row['plan']}: verified {figure(row['gain'])}, 95% interval {figure(row['low'])} to {figure(row['high'])}, "
+        f"promised {figure(row['promised'])}"
+        for row in rows
+    ]
+    assert gains.to_dict()["description"] == f"Gain of each plan: {'; '.join(told)}."
+    told = [
+        f"{name}: " + ", ".join(f"{row['share']:.1%} on {row['arm']}" for row in shares if row["plan"] == name)
+        for name in plans
+    ]
+    assert mixes.to_dict()["description"] == f"Share of users on each arm, by plan: {'; '.join(told)}."
+
+
+def test_a_scenario_that_no_log_verifies_is_told_as_promised(decided: DecidedPlan):
+    chart = gains_chart({"few": replace(decided, verified_gain=UNKNOWN)}, "gain", "light")
+    told = f"Gain of each plan: few: not verified, promised {figure(decided.gain)}."
+    assert chart.to_dict()["description"] == told
 
 
 def test_the_table_is_typed_into_in_a_browser(visit: Callable[..., Visit], demo_address: str):

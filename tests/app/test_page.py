@@ -15,10 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from allocation.jobs.analyst import scenarios
+from allocation.jobs.analyst.address import plan_code
 from allocation.jobs.analyst.answers import answers_of
+from allocation.jobs.analyst.exported import plan_for
+from allocation.jobs.analyst.limited_words import figure, whole
 from allocation.jobs.analyst.run import open_run
+from allocation.jobs.plan import PlanLimit, Share
 from app.budget_charts import frontier_specification, mix_specification
-from app.charts import spread
+from app.charts import described, spread, with_interval
 from app.main import VIEWS
 from app.state import plain
 from tests.app.conftest import Visit
@@ -101,6 +106,15 @@ def test_labels_at_the_ends_of_lines_keep_apart():
     assert placed[0] < placed[3] < placed[1]
 
 
+def test_a_chart_as_text_is_short_and_without_holes():
+    assert described("value of each", ["a: 1", "b: 2"]) == "Value of each: a: 1; b: 2."
+    assert described("Value", [str(k) for k in range(29)]).endswith("; 22; 23; and 5 more.")
+    assert described("Value", []) == "Value: nothing to show."
+    assert with_interval(1234.4, 1000, 1500.2) == "1,234, 95% interval 1,000 to 1,500"
+    assert with_interval(0.5, float("nan"), float("nan")) == "0.500"
+    assert with_interval(float("nan"), 0.0, 1.0) == "too few users to tell"
+
+
 def rows_of(spec: dict[str, Any]) -> list[list[dict[str, Any]]]:
     """The rows of each of a chart's data, which are kept as Streamlit sends them."""
     sent = [data for data in spec["datasets"].values() if isinstance(data, bytes)]
@@ -120,6 +134,39 @@ def test_the_charts_hold_the_figures(run_folder: Path, theme: str):
     assert drawn["datasets"]["chosen"][0]["budget"] == answer.budget
     shares = next(rows for rows in rows_of(mix) if "share" in rows[0])
     assert sum(row["share"] for row in shares if row["budget"] == answers.span[0]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_charts_tell_the_ends_of_their_lines_and_the_same_at_every_budget(run_folder: Path, theme: str):
+    """A text that changes would make the browser draw a chart anew."""
+    answers = answers_of(open_run(run_folder))
+    half, most = (frontier_specification(answers, answers.at(answers.span[1] / k), theme) for k in (2, 1))
+    told = half["description"]
+    assert told == most["description"]
+    assert whole(answers.span[1] / 2) not in told
+    assert whole(answers.span[1]) in told
+    end = answers.drawn.curve.iloc[-1]
+    low, high = figure(end["low"]), figure(end["high"])
+    assert f": this policy: {figure(end['gain'])}, 95% interval {low} to {high}; " in told
+    assert f"; promised: {figure(end['promised'])}; " in told
+    for name, line in answers.drawn.rivals.groupby("policy"):
+        assert f"; {name}: {figure(line['gain'].iloc[-1])}; " in told
+    own = next(rows[0] for rows in rows_of(half) if rows[0].keys() >= {"name", "low"})
+    current = f"{figure(own['gain'])}, 95% interval {figure(own['low'])} to {figure(own['high'])}"
+    assert told.endswith(f"; current policy, which spends {whole(own['budget'])} EUR: {current}.")
+    mix = mix_specification(answers, theme)
+    (shares,) = rows_of(mix)
+    last = [f"{row['arm']}: {row['share']:.1%}" for row in shares if row["budget"] == answers.span[1]]
+    assert mix["description"].endswith(f", at the largest: {'; '.join(last)}.")
+    assert len(last) == len(answers.run.arms)
+
+
+def test_a_promise_is_told_with_its_band(run_folder: Path):
+    answers = answers_of(open_run(run_folder / "responses.parquet"))
+    end = answers.drawn.curve.iloc[-1]
+    told = frontier_specification(answers, answers.at(answers.span[1]), "light")["description"]
+    low, high = figure(end["low"]), figure(end["high"])
+    assert told.endswith(f", at the largest: promised: {figure(end['promised'])}, 95% interval {low} to {high}.")
 
 
 def test_the_budget_in_a_browser(visit: Callable[..., Visit], demo_address: str):
@@ -155,6 +202,50 @@ def test_every_view_in_a_browser(visit: Callable[..., Visit], demo_address: str,
         headings.add(seen.heading(title))
         assert seen.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert len(headings) == len(VIEWS)
+
+
+TOLD = {
+    "budget": ("Gain above none (", "Share of users on each arm by budget, "),
+    "limits": ("Use of each limit, as a share of its cap or floor: few: ", "Share of users on each arm: none: "),
+    "compare": ("Value of each policy (", "Value above "),
+    "segments": ("Value a user above control, by segment (", "Effect of treatment, a user, by segment ("),
+    "evidence": (
+        "Share of the log's users on each arm: none: ",
+        "Difference of each feature (arm) from control, ",
+        "Effective users of each arm ",
+        "Verified effect of ",
+        "Gain by the share of users treated (",
+        "Gain by the share of users treated (",
+        "Share of users whose arm stays in refits of the model: all users: ",
+        "Users that the next experiment needs: ",
+    ),
+    "export": ("Gain above none (", "Share of users on each arm, by plan: now: this plan: "),
+}
+
+
+def test_every_chart_in_a_browser_says_what_it_shows(
+    visit: Callable[..., Visit], demo_address: str, run_folder: Path
+):
+    """Vega labels the element that holds the drawing with the chart's text, which a screen reader says."""
+    assert list(TOLD) == [view for _, view, _ in VIEWS]
+    run = open_run(run_folder)
+    plan = plan_for(run, run.plan.budget or 0.0, (PlanLimit("few", max=Share(0.1)),))
+    folder = scenarios.scenarios_folder(run)
+    scenarios.save(folder, "spring", plan)  # without one nothing is compared
+    try:
+        seen = visit(demo_address)
+        charts = seen.page.get_by_test_id("stVegaLiteChart")
+        for view, starts in TOLD.items():
+            seen.open(f"view={view}&plan={plan_code(plan)}")
+            drawn = charts.and_(seen.page.locator('[role="graphics-document"]'))
+            drawn.nth(len(starts) - 1).wait_for(timeout=60_000)
+            assert charts.count() == len(starts), view
+            told = [chart.get_attribute("aria-label") for chart in charts.all()]
+            for text, start in zip(told, starts, strict=True):
+                assert text.startswith(start)
+                assert text.endswith(".")
+    finally:
+        scenarios.delete(folder, "spring")
 
 
 def test_every_view_of_a_run_that_is_emptied_while_it_is_shown(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from allocation.jobs.analyst.limited_words import figure
 from allocation.jobs.analyst.run import open_run
 from allocation.jobs.analyst.segments import EVERYBODY, effects, grouping, segments
 from app.segments_charts import effect_chart, lift_chart
@@ -86,6 +89,48 @@ def test_charts_hold_every_segment(run_folder: Path, theme: str):
     assert {row["kind"] for row in named} == {"confounded", "adjusted"}
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_charts_tell_every_segment(run_folder: Path, theme: str):
+    """Both effects and the lift with their intervals; what is too small is said."""
+    run = open_run(run_folder)
+    groups = grouping(run, next(iter(run.attributes)))
+    found = segments(run, np.ones(len(run), dtype=int), groups)
+    clauses = [
+        f"{row['segment']}: {told(row, 'lift')}, promised {figure(row['promised_lift'])}" for row in rows(found)
+    ]
+    text = lift_chart(found, "revenue", theme).to_dict()["description"]
+    assert text == f"Value a user above control, by segment (revenue): {'; '.join(clauses)}."
+    both = effects(run, groups)
+    both.loc[1, [name for name in both.columns if name.startswith(("raw", "adjusted"))]] = np.nan
+    both.loc[1, "lacking"] = "too small"
+    clauses = [
+        f"{row['segment']}: confounded {told(row, 'raw')}, adjusted {told(row, 'adjusted')}"
+        if not row["lacking"]
+        else f"{row['segment']}: too few users to tell"
+        for row in rows(both)
+    ]
+    text = effect_chart(both, "revenue", theme).to_dict()["description"]
+    assert text == f"Effect of treatment, a user, by segment (revenue): {'; '.join(clauses)}."
+
+
+def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return frame.to_dict("records")
+
+
+def told(row: dict[str, Any], name: str) -> str:
+    """A figure of a row as it must be told."""
+    own, low, high = (figure(row[name + end]) for end in ("", "_low", "_high"))
+    return f"{own}, 95% interval {low} to {high}"
+
+
+def test_a_segment_without_a_log_is_told_as_promised(run_folder: Path):
+    run = open_run(run_folder / "responses.parquet")
+    found = segments(run, np.ones(len(run), dtype=int), grouping(run, next(iter(run.attributes))))
+    clauses = [f"{row['segment']}: promised {figure(row['promised_lift'])}" for row in rows(found)]
+    text = lift_chart(found, "value", "light").to_dict()["description"]
+    assert text == f"Value a user above control, by segment (value): {'; '.join(clauses)}."
+
+
 def test_a_small_segment_is_a_word_in_the_chart(run_folder: Path):
     run = open_run(run_folder)
     groups = grouping(run, next(iter(run.attributes)))
@@ -94,3 +139,4 @@ def test_a_small_segment_is_a_word_in_the_chart(run_folder: Path):
     chart = lift_chart(found, "revenue", "light").to_dict()
     notes = chart["datasets"][chart["layer"][3]["data"]["name"]]
     assert notes == [{"segment": groups.names[0], "words": "too few users"}]
+    assert f"; {groups.names[0]}: too few users to tell, promised " in chart["description"]

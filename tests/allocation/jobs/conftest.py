@@ -1,10 +1,14 @@
-"""One Spark session for all tests that need one."""
+"""What the jobs' tests share: one Spark session, and nets that are small."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+
+from allocation.jobs import policies_named
+from uplift.learners import ResponseLearner
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +32,15 @@ def session(has_java: None) -> Iterator[object]:
     yield spark
     if own:
         stop(spark)
+
+
+@pytest.fixture
+def small_nets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nets that learn in seconds, where a test asks what becomes of a fit and not how good it is."""
+    own = policies_named.make_learner
+
+    def small(name: str, seed: int, **arguments: Any) -> ResponseLearner:
+        """The learner of a name, a net with a few units that sees every user three times."""
+        return own(name, seed, **({"hidden": (4,), "epochs": 3} if name == "neural" else {}) | arguments)
+
+    monkeypatch.setattr(policies_named, "make_learner", small)

@@ -73,6 +73,7 @@ def test_named_sources_name_their_money_and_their_value(data_folder: object):
         assert source.campaign.propensity is not None
 
 
+@pytest.mark.usefixtures("small_nets")
 def test_the_end_to_end_policy_says_who_decides_and_is_left_out_of_large_logs(monkeypatch: pytest.MonkeyPatch):
     result = run_demo(DemoPlan("simulated", users=2_000, n_bootstrap=10, end_to_end=True))
     assert result.summary().policies == (CHALLENGER, END_TO_END, *BASELINES)

@@ -135,6 +135,7 @@ def test_outcome_targeting_shares_the_fit_of_the_s_learner():
     np.testing.assert_array_equal(tables[0], tables[2])
 
 
+@pytest.mark.usefixtures("small_nets")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_can_be_fitted_and_decides(name: str):
     train, new = synthetic.simulate(1_200, seed=3).campaign.split(0.5, seed=0)
