@@ -25,16 +25,17 @@ VIEWS: tuple[tuple[str, str, View], ...] = (
     ("Export", "export", export.show),
 )
 
-LEFT = {UPLOAD: upload.SEEN, "Export": export.BUILT}  # what a view holds that is let go with it: it takes memory
+# What a view holds for as long as it is open, by how its keys begin: it takes memory.
+HELD = {UPLOAD: upload.SEEN, "Export": export.BUILT, "Segments": segments.KEPT}
 
 
 def page(place: Path) -> None:
     """Load the run and draw the chosen view, or say in one message why it cannot be shown."""
     st.set_page_config(page_title="earmark", layout="wide")
     chosen = _chosen()
-    for view, key in LEFT.items():
-        if view != chosen:
-            st.session_state.pop(key, None)
+    left = tuple(start for view, start in HELD.items() if view != chosen)
+    for key in [key for key in st.session_state if str(key).startswith(left)]:
+        del st.session_state[key]
     st.sidebar.radio("View", [*(title for title, _, _ in VIEWS), UPLOAD], key=KEY, label_visibility="collapsed")
     if chosen == UPLOAD:
         upload.show()

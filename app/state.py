@@ -21,7 +21,6 @@ BUDGET, LIMITS = "budget", "limits"  # keys of the session
 
 
 _reading = Lock()  # of ten sessions that ask at once one reads, and memory holds one run
-turn = Lock()  # taken for work of seconds: of sessions that ask at once one works, in the memory of one
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ from scipy.stats import norm
 from allocation.engine.bracket import steps_of
 from allocation.engine.kernels import TOP
 from allocation.engine.tables import Tables
-from allocation.evaluation.estimators import FEW
+from allocation.evaluation.estimators import FEW, effective_size
 from allocation.evaluation.influence import small_sample
 from uplift.errors import InputError, check_fraction
 
@@ -26,6 +26,7 @@ KNOTS = 20_000  # at most, at which sums over all users are kept
 PIECE = 1 << 16  # users or steps that are summed at a time
 SLICE = 0.05  # share of the users' money over which a marginal return is verified
 SUMS = ("gain", "spend", "gain_gain", "spend_spend", "gain_spend", "weight", "weight_weight", "inverse")
+WEIGHT = SUMS.index("weight")
 
 
 class Estimated(NamedTuple):
@@ -52,8 +53,9 @@ class VerifiedPath:
     users : n. budget : (k,) money that the table itself counts on at each knot, rising. sums : (k, 8) of `SUMS` over
         all users: scores of gain above control and of spend above control's, their squares and product, and the
         matched weights 1[t_i = j_i] / p_ij, their squares, and 1 / p_ij.
-    step : (s,) whose step it is; delta : (s, 2) what it adds to the scores of gain and spend; reached : (s + 1,)
-        money before each step. Steepest first.
+    step : (s,) whose step it is; delta : (s, 2) what it adds to the scores of gain and spend; matched : (s,) 1 / p of
+        the logged arm where the step leaves it or leads to it, else 0; reached : (s + 1,) money before each step.
+        Steepest first.
 
     The steps are taken as given: an interval tells how sure the log is about these decisions, not what a refit would
     decide (`stability` does). Every interval is for one budget.
@@ -64,6 +66,7 @@ class VerifiedPath:
     sums: Array
     step: NDArray[np.int32]
     delta: NDArray[np.float32]
+    matched: NDArray[np.float32]
     reached: Array
 
     def at(self, budget: float | Array) -> Array:
@@ -108,10 +111,11 @@ class VerifiedPath:
         """Verified gain per unit of spend of the steps around a budget.
 
         The slice is a `share` of all money, half of it on each side; at the end of the path it lies below the budget.
-        Compare with the price, which promises it.
+        Compare with the price, which promises it. NaN where fewer than `FEW` effective users, (sum w)^2 / sum w^2 of
+        the steps' `matched`, received an arm that their step leaves or leads to.
         """
         first, end = self._slice(budget, share)
-        if end <= first:
+        if effective_size(self.matched[first:end].astype(np.float64)) < FEW:
             return Estimated(math.nan, math.nan, math.nan)
         gain, spend, gain_gain, spend_spend, gain_spend = _sums_by_user(
             self.step[first:end], self.delta[first:end], self.users
@@ -156,7 +160,7 @@ def verified_path(
     gain_score, spend_score : (n, K+1) scores of value and of spend, as `evaluation.scores.score_tables` gives them.
     treatment, propensity : (n,) arms received and (n, K+1) chances, of the log.
 
-    Memory: 20 bytes a step beside 64 bytes a knot. Raises InputError where the shapes are not the same users'.
+    Memory: 24 bytes a step beside 64 bytes a knot. Raises InputError where the shapes are not the same users'.
     """
     n, arms = np.shape(value)
     for name, array, shape in (
@@ -172,6 +176,7 @@ def verified_path(
     base, step, left, to, reached = _in_order(users)
     kept = np.unique(np.linspace(0, len(step), min(KNOTS, len(step) + 1)).astype(np.int64))
     sums, delta = np.zeros((len(kept), len(SUMS))), np.empty((len(step), 2), dtype=np.float32)
+    matched = np.empty(len(step), dtype=np.float32)
     rows = np.arange(n)
     for first in range(0, n, PIECE):
         at = slice(first, first + PIECE)
@@ -179,11 +184,11 @@ def verified_path(
     for first in range(0, len(step), PIECE):
         at = slice(first, min(first + PIECE, len(step)))
         more = _adds(log, step[at], to[at]) - _adds(log, step[at], left[at])
-        delta[at] = more[:2].T
+        delta[at], matched[at] = more[:2].T, np.abs(more[WEIGHT])
         knots = np.searchsorted(kept, np.arange(at.start, at.stop), side="right")  # the knot that each step leads to
         begin = np.flatnonzero(np.diff(knots, prepend=-1))
         sums[knots[begin]] += np.add.reduceat(more, begin, axis=1).T
-    return VerifiedPath(n, reached[kept], np.cumsum(sums, axis=0), step, delta, reached)
+    return VerifiedPath(n, reached[kept], np.cumsum(sums, axis=0), step, delta, matched, reached)
 
 
 def _in_order(users: Tables) -> tuple[Arms, NDArray[np.int32], Arms, Arms, Array]:

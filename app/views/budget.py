@@ -95,10 +95,10 @@ def _figures(answers: Answers, answer: Answer) -> None:
         _figure(
             "Spend",
             answer.extra_spend,
-            answer.spend,
+            answer.promised_extra,
             money,
-            "What the decisions really cost above control, verified; promised: what the model predicts, never above "
-            "the budget.",
+            f"Above giving everybody {run.arms[0]}: what the decisions really cost, verified; promised: what the "
+            "model predicts, which with the cost of control is never above the budget.",
         )
     with average:
         _figure(
@@ -117,7 +117,7 @@ def _figures(answers: Answers, answer: Answer) -> None:
             "What the next unit of money buys. Verified on the users around the budget who hold a twentieth of all "
             "money; promised: the shadow price.",
         )
-    buys = amount(answer.next_money, money)
+    buys = amount(answer.next_money, run.currency)
     st.markdown(
         state.plain(
             f"The next {buys} buy {_short(answer.next_gain)} more in value, promised"
@@ -139,7 +139,7 @@ def _figure(name: str, verified: Estimated, promised: float, unit: str, about: s
         low, high = (_short(end) if math.isfinite(end) else "any" for end in verified[1:])
         st.caption(state.plain(f"verified, 95% interval [{low}, {high}]; promised {_short(promised)}"))
     else:
-        st.caption("promised, not verified")
+        st.caption("promised, not verified: too few users tell")
 
 
 def _short(x: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 import pandas as pd
@@ -20,7 +21,8 @@ from app import state
 from app.segments_charts import effect_chart, lift_chart
 from uplift.errors import InputError
 
-KEPT = "segments_kept_"
+KEPT = "segments_kept_"  # keys of the session begin so
+_working = Lock()  # seconds: of sessions that ask at once one works, in the memory of one
 
 
 def show(answers: Answers) -> None:
@@ -53,7 +55,7 @@ def _kept(name: str, run: Run, key: object, made: Callable[[], Any]) -> Any:
     """What was made last for the same run and key, else made now and kept; a million users take a second."""
     kept = st.session_state.get(KEPT + name)
     if kept is None or kept[0] is not run or kept[1] != key:
-        with state.turn:
+        with st.spinner("deciding, and looking at each segment", show_time=True), _working:
             st.session_state[KEPT + name] = kept = (run, key, made())
     return kept[2]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from threading import Lock
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from uplift.errors import InputError
 TABLE, LOG = "a response table", "the log of an experiment"
 SAME, STATED, COLUMNS = "every user had the same chances", "I state each arm's chance", "a column for each arm"
 NONE = "(none)"
+_fitting = Lock()  # minutes: of sessions that ask at once one works, in the memory of one
 SEEN = "upload_seen"  # key of the session: the table of the file that is there
 
 
@@ -74,7 +76,7 @@ def _seen(file_id: str, name: str, data: bytes) -> pa.Table:
 
 def _taken(made: Callable[[Callable[[str], None]], Run]) -> None:
     """Make the run, show how far it is, and let every view of this session show it."""
-    with st.status("reading the file", expanded=True) as status, state.turn:
+    with st.status("reading the file", expanded=True) as status, _fitting:
         answers = answers_of(made(lambda step: status.update(label=state.plain(step))))
     take(answers)
     st.rerun()

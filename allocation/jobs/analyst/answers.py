@@ -31,16 +31,17 @@ UNKNOWN = Estimated(math.nan, math.nan, math.nan)
 class Answer:
     """What a budget buys; amounts are totals over all users, gain and extra spend are above everybody on control.
 
-    promised_gain, spend, price : by the response table itself, value units, money, value per money.
-    promised_average : promised gain per money spent above control, NaN where nothing is. next_money,
-    next_gain : what so much more buys. gain, extra_spend, average, marginal : verified, with intervals, NaN where the
-    log cannot tell; average is gain per extra spend, marginal the same of the users around the budget. lacking : why
-    there is no verified figure, empty where there is.
+    promised_gain, spend, price : by the response table itself, value units, money in all, value per money.
+    promised_extra : that spend above control's. promised_average : promised gain per promised_extra, NaN where that
+    is nothing. next_money, next_gain : what so much more buys. gain, extra_spend, average, marginal : verified, with
+    intervals, NaN where the log cannot tell; average is gain per extra spend, marginal the same of the users around
+    the budget. lacking : why there is no verified figure, empty where there is.
     """
 
     budget: float
     promised_gain: float
     spend: float
+    promised_extra: float
     promised_average: float
     price: float
     next_money: float
@@ -102,7 +103,7 @@ class Answers:
         gain, spend = value - self.control[0], min(budget, most)
         extra = spend - self.control[1]
         average = gain / extra if extra > 0 else math.nan
-        return Answer(budget, gain, spend, average, price, further, more, *verified, lacking)
+        return Answer(budget, gain, spend, extra, average, price, further, more, *verified, lacking)
 
     def shares(self, budget: float) -> dict[str, float]:
         """Share of the users on each arm as it is drawn: in proportion between two points of `drawn.mix`."""

@@ -9,25 +9,29 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from allocation.jobs.numbers import decimals, distinct_places, number
+from allocation.jobs.tables.schema import COST, ELIGIBLE, RESOURCE, VALUE
 from uplift.causal.activeness import head
 from uplift.errors import InputError
 
 ACTIVENESS = "activeness"
 FEW = 8  # different values of a feature, which are groups as they are; of more a quarter of the users makes one
 CUTS = (0.25, 0.5, 0.75)
+COLUMNS = (VALUE, COST, ELIGIBLE, RESOURCE)
 MOST = 24  # features; of more the first ones
 
 
 def attributes_of(X: NDArray[np.floating], features: Sequence[str], taken: Sequence[str]) -> dict[str, pa.Array]:
     """Each feature as a column of text, (n,): its value where there are few, else the quarter it lies in.
 
-    `taken` are names of other columns of the table, which no attribute may have. Features of a single value are left
+    `taken` are names of other columns of the table, which no attribute may have, nor one that begins as a column of
+    responses does, such as value.last. Features of a single value are left
     out, for they tell nobody apart.
     """
     found = {}
     for j, name in enumerate(features[:MOST]):
         labels = _labels(X[:, j].astype(np.float64))
-        if labels is not None and name not in taken:
+        if labels is not None and name not in taken and not name.startswith(COLUMNS):
             found[name] = labels
     return found
 
@@ -46,15 +50,16 @@ def _labels(x: NDArray[np.float64]) -> pa.Array | None:
     if len(values) < 2:
         return None
     if len(values) <= FEW:
-        names = [_number(v) for v in values]
-    else:
-        cuts = np.unique(np.quantile(x, CUTS, method="inverted_cdf"))
-        code = np.searchsorted(cuts, x)  # a cut belongs to the group below it
-        names = [f"up to {_number(cuts[0])}"]
-        names += [f"above {_number(a)} to {_number(b)}" for a, b in pairwise(cuts)]
-        names.append(f"above {_number(cuts[-1])}")
-    return pa.array(names).take(pa.array(code))
+        return pa.array(_told(values)).take(pa.array(code))
+    cuts = np.unique(np.quantile(x, CUTS, method="inverted_cdf"))
+    told = _told(cuts)
+    names = [f"up to {told[0]}", *(f"above {a} to {b}" for a, b in pairwise(told)), f"above {told[-1]}"]
+    return pa.array(names).take(pa.array(np.searchsorted(cuts, x)))  # a cut belongs to the group below it
 
 
-def _number(x: float) -> str:
-    return f"{x:,.0f}" if float(x).is_integer() else f"{x:.3g}"
+def _told(amounts: NDArray[np.float64]) -> list[str]:
+    """Numbers as text, no two alike: whole ones as such, others with three digits where these tell them apart."""
+    whole = bool(np.equal(np.mod(amounts, 1), 0).all())
+    places = 0 if whole else min(distinct_places(amounts.tolist()), max(map(decimals, amounts.tolist())))
+    found = [number(x, 0 if float(x).is_integer() else places) for x in amounts.tolist()]
+    return found if len(set(found)) == len(found) else [repr(x) for x in amounts.tolist()]

@@ -159,11 +159,11 @@ def write_compared(compared: Compared, path: Path) -> None:
     path.write_text(json.dumps(told, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_compared(path: Path) -> Compared:
-    """What `write_compared` wrote; raises InputError where the file is something else."""
+def read_compared(path: Path, users: int) -> Compared:
+    """What `write_compared` wrote; raises InputError where the file is something else, or of other users."""
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        return Compared(
+        found = Compared(
             policies=tuple(told["policies"]),
             budgets=tuple(told["budgets"]),
             users=told["users"],
@@ -175,6 +175,19 @@ def read_compared(path: Path) -> Compared:
             same=np.array(told["same"], dtype=bool),
             apart=np.array(told["apart"], dtype=object),
         )
+        cells, pairs = len(found.budgets) * len(found.policies), (len(found.policies), len(found.policies))
+        for name, shape in (
+            ("value", (cells + 1,)),
+            ("covariance", (cells + 1, cells + 1)),
+            ("lacking", (cells,)),
+            ("same", (len(found.budgets), *pairs)),
+            ("apart", (len(found.budgets), *pairs)),
+        ):
+            if np.shape(getattr(found, name)) != shape:
+                raise ValueError(f"{name} has the shape {np.shape(getattr(found, name))}, not {shape}")
+        if found.users != users:
+            raise ValueError(f"it is of {found.users:,} users, the run of {users:,}")
+        return found
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no comparison of a run ({error}); run `earmark demo` again") from None
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from allocation.jobs.output import LOGGED_COST, LOGGED_VALUE, PROPENSITY, SPEND_SCORE, TREATMENT, VALUE_SCORE
+from allocation.jobs.output import LOGGED_VALUE, PROPENSITY, SPEND_SCORE, TREATMENT, VALUE_SCORE
 from allocation.jobs.tables.blocks import Block
 from allocation.jobs.tables.files import find_files
 from allocation.jobs.tables.footers import open_file, reading
@@ -21,7 +21,7 @@ from uplift.errors import InputError
 Array = NDArray[Any]
 PIECE = 1 << 16  # users
 TABLES = {"propensity": PROPENSITY, "value_score": VALUE_SCORE, "spend_score": SPEND_SCORE}
-LOGGED = {"value": LOGGED_VALUE, "cost": LOGGED_COST}
+LOGGED = {"value": LOGGED_VALUE}  # what an earlier version did not write
 
 
 def read_users(source: FileSource) -> Block:

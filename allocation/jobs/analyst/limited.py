@@ -37,9 +37,8 @@ class DecidedPlan:
     """What a plan decides; amounts are totals over all users.
 
     decision : (n,) arms. users : (K+1,) of each arm. gain : promised, above everybody on control, value units. cost :
-    promised spend, money. price : of money at the budget. slack : money that is left. bound_gain : no decision within
-    the plan promises more. limits : what each uses. verified_gain, verified_spend : above control, NaN where the log
-    cannot tell; lacking : why not.
+    promised spend, money. price : of money at the budget. slack : money that is left. limits : what each uses.
+    verified_gain, verified_spend : above control, NaN where the log cannot tell; lacking : why not.
     """
 
     plan: Plan
@@ -49,7 +48,6 @@ class DecidedPlan:
     cost: float
     price: float
     slack: float
-    bound_gain: float
     limits: tuple[LimitUse, ...]
     verified_gain: Estimated = UNKNOWN
     verified_spend: Estimated = UNKNOWN
@@ -119,7 +117,6 @@ def decide_run(run: Run, plan: Plan) -> DecidedPlan:
         cost=solved.cost,
         price=solved.price,
         slack=solved.slack,
-        bound_gain=solved.gain + max(solved.bound - solved.value, 0.0),
         limits=solved.limits,
         lacking="no log of these users is there",
     )

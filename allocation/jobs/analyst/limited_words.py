@@ -69,7 +69,7 @@ def unspent_words(decided: DecidedPlan, currency: str) -> str:
 
 def side_by_side(outcomes: Mapping[str, Outcome], arms: tuple[str, ...], currency: str) -> pd.DataFrame:
     """A column a plan, by name, and a row a figure, every cell text."""
-    return pd.DataFrame({name: _column(outcome, arms, currency) for name, outcome in outcomes.items()})
+    return pd.DataFrame({name: _column(outcome, arms, currency) for name, outcome in outcomes.items()}).fillna("–")
 
 
 def _column(outcome: Outcome, arms: tuple[str, ...], currency: str) -> dict[str, str]:

@@ -77,7 +77,7 @@ def limits_of(rows: Sequence[Row], known: Known) -> Typed:
     """The rows as limits; blank rows are left out.
 
     A row is wrong without a name or an amount, where its name stands twice, for an amount that is neither a number
-    nor a share, for arms, measures and columns that the run does not have, and for what no plan may hold.
+    nor a share, for arms and measures that the run does not have, and for what no plan may hold.
     """
     found: dict[str, PlanLimit] = {}
     wrong: list[str] = []

@@ -40,8 +40,8 @@ class Evidence:
     """What a randomised log tells of the users of a response table, in their order.
 
     treatment : (n,) arm received. propensity : (n, K+1) chances of each. value_score, spend_score : (n, K+1) doubly
-    robust scores, value units and money, see `evaluation.scores`. value, cost : (n,) as logged; None where an
-    earlier version wrote the run.
+    robust scores, value units and money, see `evaluation.scores`. value : (n,) as logged; None where an earlier
+    version wrote the run.
     """
 
     treatment: NDArray[np.int64]
@@ -49,7 +49,6 @@ class Evidence:
     value_score: Table
     spend_score: Table
     value: NDArray[np.float64] | None = None
-    cost: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +106,7 @@ def open_run(place: str | Path) -> Run:
     logged, compared = read_log(path / EVIDENCE, run.arms, run.user_id), path / COMPARISON
     pa.default_memory_pool().release_unused()  # what reading took, which the pool would keep
     run = replace(run, evidence=Evidence(**logged), checks=checks)
-    return replace(run, compared=read_compared(compared)) if compared.is_file() else run
+    return replace(run, compared=read_compared(compared, len(run))) if compared.is_file() else run
 
 
 def check_place(place: str | Path) -> Path:
@@ -168,5 +167,7 @@ def _columns(table: Path) -> list[str]:
 
 def _resource(column: str, arms: tuple[str, ...]) -> str:
     """The name within resource.<name>.<arm>."""
-    arm = next(arm for arm in sorted(arms, key=len, reverse=True) if column.endswith(f".{arm}"))
+    arm = next((arm for arm in sorted(arms, key=len, reverse=True) if column.endswith(f".{arm}")), None)
+    if arm is None:
+        raise InputError(f"column {column} ends in none of the arms {', '.join(arms)}; rename it, or leave it out")
     return column.removeprefix(RESOURCE).removesuffix(f".{arm}")

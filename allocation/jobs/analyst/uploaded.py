@@ -20,6 +20,7 @@ from allocation.jobs.analyst.run import Run, open_run
 from allocation.jobs.demo import DemoPlan, run_demo
 from allocation.jobs.numbers import number
 from allocation.jobs.output import write_demo
+from allocation.jobs.plan_values import check_name
 from allocation.jobs.tables.schema import USER_ID
 from uplift.errors import InputError, check_unique
 from uplift.files import PARQUET_MAGIC
@@ -44,6 +45,10 @@ def read_upload(name: str, data: bytes, text: Sequence[str] = ()) -> pa.Table:
     too large packed or unpacked, columns of one name, nested columns, and names of more than NAME characters.
     """
     name = Path(name).name  # a browser sends the name alone; whatever else sends a path means no place here
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise InputError(f"the file is called {name[:60]!r}: {error}; rename it") from None
     kind = Path(name).suffix.lower()
     if len(name) > NAME or name.startswith("~") or name != name.strip():
         raise InputError(
@@ -130,7 +135,10 @@ def _placed(name: str, table: pa.Table) -> Iterator[Path]:
         try:
             yield path
         except InputError as error:
-            raise InputError(str(error).replace(str(path.resolve()), name).replace(str(path), name)) from None
+            said = str(error)
+            for own in (path, Path(folder)):  # what lies beside the table was made of it
+                said = said.replace(str(own.resolve()), name).replace(str(own), name)
+            raise InputError(said) from None
 
 
 def _named(run: Run, name: str) -> Run:

@@ -77,19 +77,28 @@ def test_every_budget_is_that_of_its_decisions(seed: int):
 
 
 def test_the_slice_around_a_budget_is_the_difference_of_two_decisions():
-    log, rows = log_of(np.random.default_rng(2)), np.arange(N)
+    n, told_of, few = 300, 0, 0
+    log, rows = log_of(np.random.default_rng(2), n), np.arange(n)
     path = path_of(log)
-    for share in (0.1, 0.5):
+    for share in (0.05, 0.1, 0.5):
         for budget in np.linspace(path.budget[0], path.budget[-1], 7):
             first, end = path._slice(budget, share)
             before, after = (_after(log, path, k) for k in (first, end))
             g, c = (t[rows, after] - t[rows, before] for t in (log.gain_score, log.spend_score))
             told = path.marginal_return(float(budget), share=share)
+            weight = np.abs(path.matched[first:end])
+            if weight.sum() ** 2 < FEW * (weight**2).sum():
+                assert np.isnan(told).all()
+                few += 1
+                continue
+            told_of += 1
             assert told.estimate == pytest.approx(g.sum() / c.sum(), rel=1e-5)
             for end_of in told[1:]:
                 if np.isfinite(end_of):  # on the edge of what is not ruled out
                     off = g - end_of * c
-                    assert abs(off.sum()) == pytest.approx(Z * np.sqrt(N) * off.std(ddof=1), rel=1e-4)
+                    assert abs(off.sum()) == pytest.approx(Z * np.sqrt(n) * off.std(ddof=1), rel=1e-4)
+    assert told_of >= 7
+    assert few >= 2
 
 
 def _after(log: SimpleNamespace, path: VerifiedPath, k: int) -> np.ndarray:
@@ -103,8 +112,40 @@ def _after(log: SimpleNamespace, path: VerifiedPath, k: int) -> np.ndarray:
                 break
             arms.append(max(rest, key=lambda j: ((v[j] - v[arms[-1]]) / (c[j] - c[arms[-1]]), c[j])))
         hulls.append(arms)
-    climbed = np.bincount(path.step[:k], minlength=N)
+    climbed = np.bincount(path.step[:k], minlength=len(log.value))
     return np.array([arms[m] for arms, m in zip(hulls, climbed, strict=True)])
+
+
+def test_each_step_knows_how_its_user_speaks_for_it():
+    """The weight of a user who received the arm that the step leaves or the one that it leads to."""
+    log, rows = log_of(np.random.default_rng(5)), np.arange(N)
+    path = path_of(log)
+    for k in range(0, len(path.step), 9):
+        before, after = _after(log, path, k), _after(log, path, k + 1)
+        user = path.step[k]
+        assert before[user] != after[user]
+        weight = log.weight[rows, after] - log.weight[rows, before]
+        assert path.matched[k] == pytest.approx(abs(weight[user]), rel=1e-6)
+
+
+@pytest.mark.parametrize("n", [200, 4_000])
+def test_a_marginal_return_is_told_where_enough_users_speak_for_it(n: int):
+    """Rare, large values: an interval of ten users would hold the truth in less than half of the draws."""
+    rng = np.random.default_rng(6)
+    value = np.column_stack([np.full(n, 0.6), 1.6 + rng.permutation(n) / n])
+    cost, chance = np.column_stack([np.zeros(n), np.ones(n)]), np.full((n, 2), 0.5)
+    held, told_of = 0, 0
+    for _ in range(200):
+        t = rng.integers(0, 2, n)
+        outcome = 20.0 * (rng.random(n) < np.where(t == 1, 0.08, 0.03))
+        weight = np.where(np.arange(2) == t[:, None], 2.0, 0.0)
+        path = verified_path(value, cost, weight * outcome[:, None], cost, t, chance)
+        told = path.marginal_return(n / 2)
+        if not np.isnan(told.estimate):
+            told_of += 1
+            held += told.low <= 20 * (0.08 - 0.03) <= told.high
+    assert told_of == (0 if n == 200 else 200)
+    assert held >= 0.85 * told_of
 
 
 def test_a_ratio_whose_spend_may_be_nothing_rules_nothing_out():

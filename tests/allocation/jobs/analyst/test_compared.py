@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def test_it_is_read_back_to_the_last_digit(scored: tuple[Compared, np.ndarray], 
     found = scored[0]
     holes = replace(found, value=np.append(np.nan, found.value[1:]), lacking=("nobody", *found.lacking[1:]))
     write_compared(holes, tmp_path / "c.json")
-    read = read_compared(tmp_path / "c.json")
+    read = read_compared(tmp_path / "c.json", found.users)
     np.testing.assert_array_equal(read.value, holes.value)
     np.testing.assert_array_equal(read.covariance, holes.covariance)
     assert read.differences("second").equals(holes.differences("second"))
@@ -108,7 +109,17 @@ def test_it_is_read_back_to_the_last_digit(scored: tuple[Compared, np.ndarray], 
 def test_a_broken_file_is_named(tmp_path: Path, text: str):
     (tmp_path / "c.json").write_text(text)
     with pytest.raises(InputError, match=r"c.json is no comparison of a run .*; run `earmark demo` again"):
-        read_compared(tmp_path / "c.json")
+        read_compared(tmp_path / "c.json", 1)
+
+
+@pytest.mark.parametrize("field", ["policies", "budgets", "value", "covariance", "lacking", "same", "apart", "users"])
+def test_a_comparison_of_another_run_is_named(scored: tuple[Compared, np.ndarray], tmp_path: Path, field: str):
+    write_compared(scored[0], tmp_path / "c.json")
+    told = json.loads((tmp_path / "c.json").read_text())
+    told[field] = told[field] + 1 if field == "users" else told[field][:-1]
+    (tmp_path / "c.json").write_text(json.dumps(told))
+    with pytest.raises(InputError, match=r"c.json is no comparison of a run .*; run `earmark demo` again"):
+        read_compared(tmp_path / "c.json", scored[0].users)
 
 
 def test_an_unknown_reference_is_named(scored: tuple[Compared, np.ndarray]):

@@ -48,7 +48,7 @@ def made(n: int = 600, seed: int = 0, confounded: bool = False) -> tuple[Run, np
         value,
         cost,
         attributes={"kind": column},
-        evidence=Evidence(t, chance, phi, psi, y, c),
+        evidence=Evidence(t, chance, phi, psi, y),
     )
     return run, heavy
 

@@ -117,6 +117,11 @@ def test_lines_of_a_csv_are_counted_before_they_are_read(monkeypatch: pytest.Mon
         read_upload("a.csv", b"a\n1\n2\n")
 
 
+def test_a_name_that_no_plan_may_hold_is_refused_at_once():
+    with pytest.raises(InputError, match=r"the file is called 'a\\nb.csv': a name without control characters"):
+        read_upload("a\nb.csv", b"x\n1\n")
+
+
 def test_two_hundred_columns_with_hostile_names_are_text():
     names = ["<script>alert(1)</script>", "=1+1", "[a](http://x)", "$x$", *(f"c{j}" for j in range(196))]
     data = (",".join(names) + "\n" + ",".join("1" * 200) + "\n").encode()
