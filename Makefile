@@ -8,7 +8,7 @@ SOURCES := pyproject.toml constraints.txt
 # Not ?=: an OUT that happens to stand in the environment must not decide where results go.
 OUT := earmark-demo
 
-.PHONY: help demo app test fuzz lint format bench bench-batch bench-app bench-end-to-end bench-long-tail screenshots readme clean
+.PHONY: help demo app test fuzz lint format bench bench-batch bench-app bench-end-to-end bench-long-tail screenshots readme notebooks docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -95,8 +95,21 @@ bench-app: $(VENV)/installed-dev  ## the app: first paint, slider, memory, ten s
 screenshots: $(VENV)/installed-dev  ## take the README's pictures of the app anew
 	$(BIN)/python -m tests.app.screenshots
 
-readme: $(VENV)/installed  ## draw the README's pictures and print its demo output anew
+readme: $(VENV)/installed  ## draw the README's and the guide's pictures, and print the demo's output anew
 	$(BIN)/python docs/refresh_readme.py
+	$(BIN)/python docs/draw_how_it_works.py
+
+$(VENV)/installed-docs: $(VENV)/pyvenv.cfg $(SOURCES)
+	$(PIP) -e '.[docs]'
+	@touch $@
+
+docs: $(VENV)/installed-docs  ## build the guide into build/site; a broken link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+notebooks: $(VENV)/installed-dev  ## run the notebooks and render them to build/notebooks/*.html
+	IPYTHONDIR=$(CURDIR)/build/ipython $(BIN)/jupyter-nbconvert --to html --execute --log-level ERROR \
+		--KernelManager.transport=ipc --output-dir build/notebooks notebooks/*.ipynb
+	@sed -i.bak 's/\.ipynb"/.html"/g' build/notebooks/*.html && rm build/notebooks/*.html.bak
 
 clean:  ## remove what make made
-	rm -rf $(VENV) earmark-demo earmark-evaluation .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) earmark-demo earmark-evaluation .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build/site

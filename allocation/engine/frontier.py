@@ -90,6 +90,12 @@ class Frontier:
     knots: int | None
     replicates: Replicates | None = None
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """The first and the last knot of `budget`: the cheapest decision, and all that is worth buying."""
+        first = float_above(self._start[0])
+        return first, float(self._start[0]) + float(self._reached[-1]) if len(self._reached) > 1 else first
+
     @cached_property
     def budget(self) -> NDArray[np.float64]:
         """Money at each knot."""
@@ -124,7 +130,7 @@ class Frontier:
         spare = np.maximum(wanted - float(self._start[0]), 0.0)
         knot = np.searchsorted(self._reached, spare, side="right") - 1
         last = len(self._reached) - 1
-        return np.where(wanted < self.budget[0], -1, knot), np.where(knot < last, spare - self._reached[knot], 0.0)
+        return np.where(wanted < self.span[0], -1, knot), np.where(knot < last, spare - self._reached[knot], 0.0)
 
     def at(self, budget: ArrayLike) -> Any:
         """Value and price at a budget: two floats, or two arrays (b,) for budgets (b,).

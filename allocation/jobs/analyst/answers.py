@@ -82,7 +82,7 @@ class Answers:
     @property
     def span(self) -> tuple[float, float]:
         """The least budget there can be and the one at which all is bought, money."""
-        return float(self.frontier.budget[0]), float(self.frontier.budget[-1])
+        return self.frontier.span
 
     def at(self, budget: float) -> Answer:
         """The figures of one budget; InputError below what the cheapest decision costs."""

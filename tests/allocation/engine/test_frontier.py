@@ -197,3 +197,12 @@ def test_refused_with_the_mend(call, message):
     value, cost = np.array([[0.0, 1.0]]), np.array([[0.0, 1.0]])
     with pytest.raises(ProblemError, match=message):
         call(frontier(value, cost), frontier(value, cost, replicates=10))
+
+
+@pytest.mark.parametrize("knots", [None, 50])
+def test_the_span_is_that_of_the_knots(knots: int | None):
+    rng = np.random.default_rng(8)
+    for n in (0, 1, 200):
+        cost = rng.uniform(-1, 3, (n, 3))
+        f = frontier(rng.normal(size=(n, 3)), cost, knots=knots)
+        assert f.span == (f.budget[0], f.budget[-1])
