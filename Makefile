@@ -107,8 +107,9 @@ docs: $(VENV)/installed-docs  ## build the guide into build/site; a broken link 
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 notebooks: $(VENV)/installed-dev  ## run the notebooks and render them to build/notebooks/*.html
-	IPYTHONDIR=$(CURDIR)/build/ipython $(BIN)/jupyter-nbconvert --to html --execute --log-level ERROR \
-		--KernelManager.transport=ipc --output-dir build/notebooks notebooks/*.ipynb
+	@# Talks to the kernels through files of a temporary folder: no ports, and nothing left at home.
+	run=$$(mktemp -d) && trap 'rm -rf "$$run"' EXIT && IPYTHONDIR=$$run $(BIN)/jupyter-nbconvert --to html --execute \
+		--log-level ERROR --KernelManager.transport=ipc --KernelManager.ip=$$run/kernel --output-dir build/notebooks notebooks/*.ipynb
 	@sed -i.bak 's/\.ipynb"/.html"/g' build/notebooks/*.html && rm build/notebooks/*.html.bak
 
 clean:  ## remove what make made
