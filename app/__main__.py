@@ -12,6 +12,8 @@ SETTINGS = {
     "server.headless": "true",
     "server.fileWatcherType": "none",
     "server.maxUploadSize": "200",
+    # No message is left out for being in the browser already: after quick moves it may not be, and the page is lost.
+    "global.minCachedMessageSize": "1000000000",
     "browser.gatherUsageStats": "false",
     "client.toolbarMode": "viewer",
     "client.showErrorDetails": "none",
