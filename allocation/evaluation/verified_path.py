@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -97,15 +98,7 @@ class VerifiedPath:
 
         Source: E. C. Fieller 1954 (the idea; not quoted).
         """
-        gain, spend, gain_gain, spend_spend, gain_spend = self.at(budget)[0, :5]
-        return ratio(
-            gain,
-            spend,
-            float(self._variance(gain, gain, gain_gain)),
-            float(self._variance(spend, spend, spend_spend)),
-            float(self._variance(gain, spend, gain_spend)),
-            _quantile(level),
-        )
+        return self._return(self.at(budget)[0, :5].tolist(), level)
 
     def marginal_return(self, budget: float, level: float = 0.95, share: float = SLICE) -> Estimated:
         """Verified gain per unit of spend of the steps around a budget.
@@ -117,17 +110,15 @@ class VerifiedPath:
         first, end = self._slice(budget, share)
         if effective_size(self.matched[first:end].astype(np.float64)) < FEW:
             return Estimated(math.nan, math.nan, math.nan)
-        gain, spend, gain_gain, spend_spend, gain_spend = _sums_by_user(
-            self.step[first:end], self.delta[first:end], self.users
-        )
-        return ratio(
-            gain,
-            spend,
-            float(self._variance(gain, gain, gain_gain)),
-            float(self._variance(spend, spend, spend_spend)),
-            float(self._variance(gain, spend, gain_spend)),
-            _quantile(level),
-        )
+        part = slice(first, end)
+        return self._return(_sums_by_user(self.step[part], self.delta[part], self.users), level)
+
+    def _return(self, sums: Sequence[float], level: float) -> Estimated:
+        """Gain per spend from the first five of `SUMS`."""
+        gain, spend, gain_gain, spend_spend, gain_spend = sums
+        moments = ((gain, gain, gain_gain), (spend, spend, spend_spend), (gain, spend, gain_spend))
+        vg, vc, cov = (float(self._variance(*own)) for own in moments)
+        return ratio(gain, spend, vg, vc, cov, _quantile(level))
 
     def _slice(self, budget: float, share: float) -> tuple[int, int]:
         """The steps of a slice of all money around a budget."""

@@ -122,13 +122,17 @@ def _figures(answers: Answers, answer: Answer) -> None:
         state.plain(
             f"The next {buys} buy {_short(answer.next_gain)} more in value, promised"
             + ("." if answer.next_gain > 0 else ": everything worth buying is bought.")
-            + " Of the users get "
+            + " Shares of the users: "
             + ", ".join(f"{arm} {share:.0%}" for arm, share in answers.shares(answer.budget).items())
             + "."
         )
     )
     if answer.lacking:
         st.info(state.plain(f"Not verified: {answer.lacking}. Figures are promises."))
+    elif math.isnan(answer.marginal.estimate) and answer.price > 0:
+        st.caption(
+            "The marginal return is a promise here: too few logged users speak for the money around the budget."
+        )
 
 
 def _figure(name: str, verified: Estimated, promised: float, unit: str, about: str) -> None:
@@ -139,7 +143,7 @@ def _figure(name: str, verified: Estimated, promised: float, unit: str, about: s
         low, high = (_short(end) if math.isfinite(end) else "any" for end in verified[1:])
         st.caption(state.plain(f"verified, 95% interval [{low}, {high}]; promised {_short(promised)}"))
     else:
-        st.caption("promised, not verified: too few users tell")
+        st.caption("promised, not verified")
 
 
 def _short(x: float) -> str:

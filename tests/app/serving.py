@@ -7,11 +7,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -27,22 +29,29 @@ def served(run: Path) -> Iterator[tuple[str, int]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "allocation.cli", "app", str(run), "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(10 * PATIENCE):
-            try:
-                urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).read()
-                break
-            except OSError:
-                if server.poll() is not None:
-                    assert server.stderr is not None
-                    raise AssertionError(f"the app ended: {server.stderr.read()}") from None
-                time.sleep(0.1)
-        yield address, server.pid
-    finally:
-        server.terminate()
-        server.wait(20)
+    with tempfile.TemporaryFile("w+") as said:  # not a pipe, which would fill up and stop the server
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+        try:
+            _answering(address, server, said)
+            yield address, server.pid
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def _answering(address: str, server: subprocess.Popen[bytes], said: IO[str]) -> None:
+    """Wait until the app answers; what it said where it ended instead."""
+    for _ in range(10 * PATIENCE):
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).read()
+            return
+        except OSError:
+            if server.poll() is not None:
+                said.seek(0)
+                raise AssertionError(f"the app ended: {said.read()}") from None
+            time.sleep(0.1)
+    raise AssertionError(f"the app did not answer within {PATIENCE} seconds")
 
 
 def repeated(run: Path, folder: Path, users: int, seed: int = 0) -> Path:
