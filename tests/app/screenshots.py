@@ -9,7 +9,8 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from app.main import VIEWS
-from tests.benchmarks.app import make, served
+from tests.app.serving import served
+from tests.benchmarks.app import make
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDTH, SCALE, TALLEST = 1280, 1, 2_200  # pixels
