@@ -1,4 +1,4 @@
-"""Draw the pictures of `how-it-works.md`, from a small simulated log: `make readme`."""
+"""Draw the pictures of `how-it-works.md`, from a small simulated log: `make pictures`."""
 
 from __future__ import annotations
 

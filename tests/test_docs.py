@@ -1,29 +1,32 @@
-"""The guide: what it shows runs, every page and link is there, and it builds without asking another host."""
+"""README and guide: what they show runs, every page and link is there, and they ask no other host."""
 
 from __future__ import annotations
 
 import importlib
-import os
 import re
 import runpy
 import shlex
-import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from allocation.cli import app
+from tests.serving import serving
+from tests.test_make import RUN_HERE, made, make
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
+README = ROOT / "README.md"
 PAGES = sorted(DOCS.rglob("*.md"))
 FENCE = re.compile(
     r"(?:^ *<!-- not run: (?P<why>[^\n]*) -->\n)?^(?P<in> *)```(?P<kind>\w*)\n(?P<text>.*?)^(?P=in)```$", re.M | re.S
@@ -57,17 +60,35 @@ def make_data(folder: Path) -> None:
     decided = pd.DataFrame({"user_id": np.arange(n), "arm": rng.choice(["none", "mail", "coupon"], n)})
     decided.to_parquet(folder / "decisions.parquet")
     decided.assign(arm="mail").to_csv(folder / "theirs.csv", index=False)
+    walks = [(f"c{u}", (u + step) % 20, step) for u in range(80) for step in range(2 + u % 9)]
+    pd.DataFrame(walks, columns=["customer", "product", "time"]).to_parquet(folder / "events.parquet")
 
 
 def page_name(page: Path) -> str:
-    return page.relative_to(DOCS).with_suffix("").as_posix()
+    return page.relative_to(DOCS if page != README else ROOT).with_suffix("").as_posix()
 
 
 def with_code() -> list[object]:
     """The pages that show code; those that start Spark share the worker of the other tests that do."""
     spark = pytest.mark.xdist_group("spark")
-    pages = [page for page in PAGES if any(block.kind in ("python", "sh") for block in blocks(page))]
+    pages = [page for page in [README, *PAGES] if any(block.kind in ("python", "sh") for block in blocks(page))]
     return [pytest.param(p, id=page_name(p), marks=[spark] if p.name == "spark.md" else []) for p in pages]
+
+
+def run(words: list[str], folder: Path) -> None:
+    """A line of a shell; those of make have tests of their own, and an app is run until it answers."""
+    if words[0] == "make":
+        assert words[1] in RUN_HERE, words
+    elif words[:2] == ["earmark", "app"]:
+        with serving([sys.executable, "-m", "allocation.cli", *words[1:], "--port", "{port}"], cwd=folder) as (
+            _,
+            pid,
+        ):
+            assert pid > 0
+    else:
+        assert words[0] == "earmark", words
+        result = CliRunner().invoke(app, words[1:])
+        assert result.exit_code == 0, f"{shlex.join(words)}\n{result.output}"
 
 
 @pytest.mark.parametrize("page", with_code())
@@ -87,14 +108,28 @@ def test_every_command_and_python_block_runs(page: Path, tmp_path: Path, monkeyp
             Path(first[2:]).write_text(rest, encoding="utf-8")
         elif block.kind == "sh":
             for line in block.text.replace("\\\n", " ").strip().splitlines():
-                words = shlex.split(line, comments=True)
-                assert words[0] == "earmark", line
-                result = CliRunner().invoke(app, words[1:])
-                assert result.exit_code == 0, f"{line}\n{result.output}"
+                run(shlex.split(line, comments=True), tmp_path)
         else:
             pytest.fail(f"a block of {block.kind} that no test runs; mark it <!-- not run: why -->: {block}")
-    if page.name == "spark.md":
-        assert names["local"].equals(names["spark"])  # type: ignore[attr-defined]
+    CHECKED.get(page.stem, lambda names: None)(names)
+
+
+def same_on_spark(names: dict[str, Any]) -> None:
+    assert names["local"].equals(names["spark"])
+
+
+def a_wave_keeps_the_budget(names: dict[str, Any]) -> None:
+    rest = pq.read_table("rest/part-00000.parquet").to_pandas()
+    assert len(rest) == 20_000 - 3
+    assert 3_990 < sum(map(Fraction, rest["expected_cost"].tolist()), Fraction(3)) <= 4_000
+
+
+def vectors_join_the_campaign(names: dict[str, Any]) -> None:
+    assert names["campaign"].X.shape == (400, 18)
+    assert len(pd.read_parquet("features.parquet")) == 80 == len(pd.read_parquet("top.parquet")) / 10
+
+
+CHECKED = {"spark": same_on_spark, "nightly": a_wave_keeps_the_budget, "recommend": vectors_join_the_campaign}
 
 
 def local_links(page: Path) -> Iterator[tuple[Path, str]]:
@@ -121,7 +156,7 @@ def anchors(page: Path) -> set[str]:
 def test_every_link_and_anchor_is_there():
     broken = [
         f"{page.relative_to(ROOT)}: {path.name}#{anchor}"
-        for page in [ROOT / "README.md", *PAGES]
+        for page in [README, *PAGES]
         for path, anchor in local_links(page)
         if not path.exists() or (anchor and path.suffix == ".md" and anchor not in anchors(path))
     ]
@@ -129,22 +164,16 @@ def test_every_link_and_anchor_is_there():
 
 
 def test_every_page_is_two_clicks_from_the_readme():
-    index = DOCS / "index.md"
-    first = {path for path, _ in local_links(ROOT / "README.md")}
-    assert index in first
-    assert set(PAGES) - first - {path for path, _ in local_links(index)} == set()
+    first = {path for path, _ in local_links(README)}
+    second = {path for page in first if page.suffix == ".md" for path, _ in local_links(page)}
+    assert set(PAGES) - first - second == set()
+    linked = {path for path, _ in local_links(DOCS / "index.md")}
+    assert set(PAGES) - linked - {DOCS / "index.md"} == {p for p in PAGES if p.parent.name == "tables"} - linked
 
 
 def built(folder: Path) -> Path:
     """The built guide; a link or an anchor that leads nowhere fails the build."""
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(folder / "site")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    made(make("docs", BUILD=folder))
     return folder / "site"
 
 

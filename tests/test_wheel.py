@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import sysconfig
 import tarfile
-import time
-import urllib.request
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.serving import serving
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -70,30 +69,8 @@ def test_the_wheel_runs_the_demo_and_the_app_elsewhere(built: Path, tmp_path: Pa
     where = run(str(python), "-c", "import app, allocation, uplift; print(app.__file__)")
     assert Path(where.strip()).is_relative_to(site)
     run(earmark, "demo", "--data", "simulated", "--users", "1500", "--out", "run")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    server = subprocess.Popen(
-        [earmark, "app", "run", "--port", port], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        _answering(f"http://127.0.0.1:{port}", server)
+    with serving([earmark, "app", "run", "--port", "{port}"], cwd=tmp_path) as (address, _):
         page = browser.new_page()
-        page.goto(f"http://127.0.0.1:{port}")
+        page.goto(address)
         page.get_by_role("heading", name="What a budget buys").wait_for(timeout=60_000)
         page.close()
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def _answering(address: str, server: subprocess.Popen[str]) -> None:
-    """Wait until the app answers."""
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).read()
-            return
-        except OSError:
-            assert server.poll() is None, server.stderr.read() if server.stderr else ""
-            time.sleep(0.1)
-    raise AssertionError("the app did not answer within a minute")

@@ -4,54 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
-import subprocess
 import sys
-import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-PATIENCE = 300  # seconds until a server must have read its run
+from tests.serving import serving
 
 
 @contextmanager
 def served(run: Path) -> Iterator[tuple[str, int]]:
     """The app on a free port, answering: its address and its process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "allocation.cli", "app", str(run), "--port", str(port)]
-    address = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryFile("w+") as said:  # not a pipe, which would fill up and stop the server
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
-        try:
-            _answering(address, server, said)
-            yield address, server.pid
-        finally:
-            server.terminate()
-            server.wait(20)
-
-
-def _answering(address: str, server: subprocess.Popen[bytes], said: IO[str]) -> None:
-    """Wait until the app answers; what it said where it ended instead."""
-    for _ in range(10 * PATIENCE):
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).read()
-            return
-        except OSError:
-            if server.poll() is not None:
-                said.seek(0)
-                raise AssertionError(f"the app ended: {said.read()}") from None
-            time.sleep(0.1)
-    raise AssertionError(f"the app did not answer within {PATIENCE} seconds")
+    with serving([sys.executable, "-m", "allocation.cli", "app", str(run), "--port", "{port}"]) as answering:
+        yield answering
 
 
 def repeated(run: Path, folder: Path, users: int, seed: int = 0) -> Path:

@@ -10,7 +10,7 @@ from app.main import VIEWS
 from tests.app.conftest import Visit
 from tests.app.serving import repeated, served
 
-LARGEST = 1_200_000_000  # bytes, against a relapse; what is asked and what is reached, `make bench-app` says
+LARGEST = 1_200_000_000  # bytes, against a relapse; what is asked and what is reached, `make bench TABLES=app` says
 
 
 def test_every_view_of_a_million_users(visit: Callable[..., Visit], run_folder: Path, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""Draw the README's pictures and print its demo output anew, from a fresh run: `make readme`."""
+"""Draw the cost curves and print the demo's output into its page anew, from a fresh run: `make pictures`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from allocation.jobs.summary import Summary
 from allocation.jobs.terminal import print_result
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
+PAGE = HERE / "demo.md"
 BEGIN, END = "<!-- demo output -->\n```text\n", "```\n<!-- end of demo output -->"
 
 
@@ -29,10 +29,10 @@ def main() -> None:
     run = run_demo(DemoPlan()).summary()
     for theme in charts.THEMES:
         (HERE / f"cost-curve-{theme}.png").write_bytes(charts.png(charts.cost_curve(run, theme), scale=1.6))
-    text = README.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     head, rest = text.split(BEGIN)
     tail = rest.split(END)[1]
-    README.write_text(head + BEGIN + demo_output(run) + END + tail, encoding="utf-8")
+    PAGE.write_text(head + BEGIN + demo_output(run) + END + tail, encoding="utf-8")
 
 
 if __name__ == "__main__":

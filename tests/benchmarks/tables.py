@@ -1,0 +1,177 @@
+"""Run benchmark scripts and keep what each prints as a page of `docs/tables/`, with machine, versions and seeds.
+
+    python -m tests.benchmarks.tables                     # every table; about fifteen hours, the long ones last
+    python -m tests.benchmarks.tables coverage placebo    # these
+    python -m tests.benchmarks.tables --list
+
+A page holds the script's own words on what it measures, what it printed, and what it ran on. A script that fails
+leaves its old page as it was. Nothing else should run on the machine meanwhile: the page
+says how busy it was at the start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ROOT / "docs" / "tables"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A page: the script's name, what heads it, the seeds it uses, and the runs whose last prints the table."""
+
+    script: str
+    title: str
+    seeds: str
+    runs: tuple[str, ...] = ("",)
+
+    @property
+    def page(self) -> Path:
+        return PAGES / f"{self.script.replace('_', '-')}.md"
+
+
+TABLES = (
+    Table("certificates", "Are the certificates true?", "0"),
+    Table("solve_exactness", "How exact is one budget?", "0"),
+    Table("knapsack", "Published multiple-choice knapsacks", "none: the problems are given"),
+    Table("allocation", "How fast is the allocator?", "0"),
+    Table("evaluation_speed", "How fast is an evaluation?", "0"),
+    Table("coverage", "Do the intervals cover?", "0 to 499, a log each; the rules' own log 10,000"),
+    Table("verified_coverage", "Does two-stage pay, and do its intervals cover?", "0 to 99, a campaign each"),
+    Table("placebo", "Does it win where nothing can be won?", "0 to 99, a campaign each"),
+    Table("hillstrom", "Policies in Hillstrom's e-mail test", "0, five splits"),
+    Table("open_bandit", "Two policies that ran side by side", "0"),
+    Table("adjustment", "Does adjustment find the known effect?", "0 to 4; coverage: 0 to 99, a log each"),
+    Table("metrics_peers", "Metrics beside their packages", "0 to 299, a log each"),
+    Table("learners", "Learners compared", "0 (log and split), 1 (fresh users)"),
+    Table("neural", "The net beside EconML", "0 to 4"),
+    Table("app", "The app in a browser", "0"),
+    Table("batch", "The nightly job beside bare reading and writing", "0"),
+    Table("billion", "A billion users", "none: users are hashes of their place", ("--check",)),
+    Table("killed", "Killed at random moments and run again", "0"),
+    Table("longtail_memory", "A recommender of a million events", "0"),
+    Table("end_to_end_speed", "What end-to-end training costs", "0 to 2"),
+    Table("end_to_end_real", "End-to-end on two real experiments", "0, ten splits"),
+    Table("end_to_end", "End-to-end in simulated worlds", "in the table", ("run", "table")),
+    Table("longtail", "The long tail on two real logs", "0 to 4, as in the table", ("run", "table")),
+)
+
+
+def about(script: str) -> str:
+    """The script's own words on what it measures."""
+    text = (ROOT / "tests" / "benchmarks" / f"{script}.py").read_text(encoding="utf-8")
+    return ast.get_docstring(ast.parse(text)) or ""
+
+
+def machine() -> str:
+    """Processor, cores, memory and system, in words."""
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        named = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        processor = named[0] if named else processor
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{processor}, {os.cpu_count()} cores, {memory:.0f} GiB of memory, {platform.system()} {platform.machine()}"
+    )
+
+
+def versions() -> Iterator[str]:
+    """Python, and each declared dependency that is installed."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = declared["optional-dependencies"]
+    yield f"Python {platform.python_version()}"
+    for asked in sorted([*declared["dependencies"], *extras["bench"]], key=str.lower):
+        name = re.split(r"[^\w.-]", asked)[0]
+        try:
+            yield f"{name} {metadata.version(name)}"
+        except metadata.PackageNotFoundError:
+            yield f"{name} not installed"
+
+
+def commit() -> str:
+    """The commit that ran, and whether files differed from it."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+
+    return git("rev-parse", "--short", "HEAD") + (" and changes" if git("status", "--porcelain", "*.py") else "")
+
+
+def written(table: Table) -> bool:
+    """Run the script and write its page; whether it ran to its end."""
+    load, printed, start = os.getloadavg()[0], "", time.perf_counter()
+    for run in table.runs:
+        print(f"== {table.script} {run}".rstrip(), flush=True)
+        command = [sys.executable, "-m", f"tests.benchmarks.{table.script}", *shlex.split(run)]
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            print(f"{done.stdout}\n{table.script} failed (exit code {done.returncode}); its page is as it was")
+            return False
+        printed = done.stdout.strip()
+    print(printed, flush=True)
+    minutes = (time.perf_counter() - start) / 60
+    ran = [
+        f"- command: `make bench TABLES={table.script}`, {minutes:.1f} minutes, on {date.today().isoformat()}",
+        f"- commit: {commit()}",
+        f"- seeds: {table.seeds}",
+        f"- machine: {machine()}; load average at the start {load:.1f}",
+        f"- versions: {', '.join(versions())}",
+    ]
+    PAGES.mkdir(exist_ok=True)
+    parts = [f"# {table.title}", printed, "## What is measured", about(table.script)]
+    parts += ["## How it was run", "\n".join(ran)]
+    table.page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return True
+
+
+def write_index() -> None:
+    """List the pages that there are, and the scripts that have none yet."""
+    lines = ["# Tables, as printed", "", "What `make bench` wrote. Summed up: [Benchmarks](../benchmarks.md).", ""]
+    lines += ["| table | question, in the script's words |", "|---|---|"]
+    for table in TABLES:
+        first = about(table.script).splitlines()[0].replace("|", "\\|")
+        link = f"[{table.title}]({table.page.name})" if table.page.exists() else f"{table.title} (not kept)"
+        lines.append(f"| {link} | {first} |")
+    missing = [table.script for table in TABLES if not table.page.exists()]
+    if missing:
+        words = "Not kept: the tables that were printed before pages were written; their figures stand in Benchmarks."
+        lines += ["", f'{words} `make bench TABLES="..."` writes them.']
+    (PAGES / "index.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    names = {table.script: table for table in TABLES}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help="scripts to run (default: all)")
+    parser.add_argument("--list", action="store_true", help="say which there are, and run none")
+    chosen = parser.parse_args()
+    unknown = [name for name in chosen.tables if name not in names]
+    if unknown:
+        parser.error(f"no table is called {', '.join(unknown)}; there are: {', '.join(names)}")
+    if chosen.list:
+        print("\n".join(f"{table.script:<18} {table.title}" for table in TABLES))
+        return
+    failed = [name for name in chosen.tables or names if not written(names[name])]
+    write_index()
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
