@@ -111,9 +111,22 @@ class Frontier:
     @cached_property
     def price(self) -> NDArray[np.float64]:
         """Value per unit of money just above each knot."""
+        return self._price_above(np.arange(len(self._reached)))
+
+    @cached_property
+    def _slope(self) -> NDArray[np.float64]:
+        """Value per unit of money of each step, never rising; a path's own array, for steps are millions."""
+        if isinstance(self.steps, Path):
+            return self.steps.slope
         with np.errstate(over="ignore"):
-            chord = self.steps.slope if isinstance(self.steps, Path) else self.steps.value / self.steps.cost
-        return np.append(np.minimum(np.minimum.accumulate(chord), TOP), 0.0)
+            return np.minimum.accumulate(self.steps.value / self.steps.cost)
+
+    def _price_above(self, knot: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The price just above each of these knots, 0 or more."""
+        price = np.zeros(len(knot))
+        before = knot < len(self._slope)
+        price[before] = np.minimum(self._slope[knot[before]], TOP)
+        return price
 
     @cached_property
     def _start(self) -> tuple[Fraction, Fraction]:
@@ -141,9 +154,10 @@ class Frontier:
         knot, spare = self._place(_budgets(budget))
         at = np.maximum(knot, 0)
         beyond = self.value[np.minimum(at + 1, len(self.value) - 1)]
+        price = self._price_above(at)
         with np.errstate(over="ignore"):
-            value = np.where(knot < 0, -np.inf, np.minimum(self.value[at] + self.price[at] * spare, beyond))
-        price = np.where(knot < 0, np.inf, self.price[at])
+            value = np.where(knot < 0, -np.inf, np.minimum(self.value[at] + price * spare, beyond))
+        price = np.where(knot < 0, np.inf, price)
         return (value, price) if np.ndim(budget) else (float(value[0]), float(price[0]))
 
     def arm_mix(self, budget: ArrayLike) -> NDArray[np.float64]:

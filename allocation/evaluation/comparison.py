@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from allocation.evaluation.verified import Totals
 from uplift.seeds import stream
@@ -72,7 +72,7 @@ class Paired:
         judged = family & (self.se > 0)
         alone, adjusted = np.full(len(self.point), np.nan), np.full(len(self.point), np.nan)
         t = np.abs(self.point[judged] / self.se[judged])
-        alone[judged] = 2 * norm.sf(t)
+        alone[judged] = 2 * ndtr(-t)
         largest = np.sort(self._largest(family, seed))
         reached = len(largest) - np.searchsorted(largest, t)
         # Never below p alone, which drawing could bring about.

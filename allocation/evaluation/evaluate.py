@@ -15,7 +15,8 @@ from allocation.evaluation.checks import check_held_out
 from allocation.evaluation.decided import Decided, Decider, check_names, decide_all
 from allocation.evaluation.estimators import WITH_MODEL, check_estimators, check_largest, default_largest
 from allocation.evaluation.frame import check_reference, tidy
-from allocation.evaluation.nuisance import Outcomes, check_outcomes, fit_outcomes
+from allocation.evaluation.nuisance import fit_outcomes
+from allocation.evaluation.outcomes import Outcomes, check_outcomes
 from allocation.evaluation.scores import SPEND, VALUE, bias_bounds, score_tables
 from allocation.evaluation.verified import Verified, resample, verify
 from uplift.campaign import Campaign
@@ -59,6 +60,7 @@ def evaluate(
     intervals : "bootstrap" (percentiles, users or clusters resampled) or "influence" (closed form, estimate -+ z se).
     n_bootstrap : resamples, shared by all cells, so that differences are paired.
     level : of the intervals, and of the bands.
+    seed : of the resamples, the folds of the outcome models and the bands.
     cluster : (n,) labels of households, shops, ...: users of one are resampled together, and their influence is
         added up. None takes users as independent.
     train : the log that the policies were fitted on, where they do not remember it themselves (ours do).
@@ -72,11 +74,12 @@ def evaluate(
     or money. Where X is an estimate, `X_se` is its closed-form standard error, `X_low` and `X_high` its interval.
 
     - `users`, `matched` (who happened to receive the arm decided for them), `match_rate`, `effective_size` (matched
-      users, or clusters, of equal weight who would know as much), `matched_control`, `support`: empty, or why there
-      is no estimate; then all that follow from it are NaN. `gain_support` and `difference_support` likewise for
-      these, which rest on the users who tell two decisions apart.
-    - `promised_value`, `promised_spend`, `price`: the policy's own claim. `optimism` = promised - verified value, the
-      winner's-curse gap.
+      users, or clusters, of equal weight who would know as much), `matched_control` (who received control),
+      `support`: empty, or why there is no estimate (fewer than 30 effective users); then all that follow from it are
+      NaN. `gain_support` and `difference_support` likewise for these, which rest on the users who tell two decisions
+      apart.
+    - `promised_value`, `promised_spend`, `price`: the policy's own claim, NaN where it makes none. `optimism` =
+      promised - verified value, the winner's-curse gap.
     - `value`, `gain` (above everybody on control), `spend`, `overspend` (above the budget); `bias_bound` and
       `spend_bias_bound`, by how much trimming may bias value and spend, which no interval contains.
     - with a reference: `reference`, `same_decision` (for every user), `difference` and `spend_difference`;
@@ -84,10 +87,14 @@ def evaluate(
       `p_adjusted` for all `comparisons` of the estimator: in closed form, as the bands. Where trimming may bias the
       difference, by `difference_bias_bound`, there is no p-value.
 
-    Warns when a policy promises to spend more than the budget, and of few resamples. Misleads when the propensities
-    are wrong, when users influence each other, and for users of another kind. Everything is given the decisions and
-    the price: what a refit would change, `stability` tells. Raises InputError for a log or policy that cannot be
-    verified (see `evaluation.checks`), and for arguments that do not fit; ProblemError for budgets that do not.
+    Warns when a policy promises to spend more than the budget, of few resamples, and of shares that contradict the
+    propensities where that is allowed. Misleads when the propensities are wrong, when users influence each other, and
+    for users of another kind. Everything is given the decisions and the price: what a refit would change, `stability`
+    tells. Raises InputError for a log or policy that cannot be verified (see `evaluation.checks`), and for arguments
+    that do not fit; ProblemError for budgets that are no finite amounts, or that a policy cannot meet.
+
+    Sources: those of the estimators stand in `evaluation.estimators.terms`. Bands are sup-t bands and p-values
+    single-step max-t (Westfall and Young 1993, by its usual form).
     """
     names = check_estimators(estimators)
     check_fraction(level, "level", 0.95)

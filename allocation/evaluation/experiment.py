@@ -15,7 +15,8 @@ from allocation.evaluation.designs import AB, BEST, between_policies, check_desi
 from allocation.evaluation.estimators import FEW
 from allocation.evaluation.experiment_result import NextExperiment, Row, experiment_frame
 from allocation.evaluation.influence import standard_error
-from allocation.evaluation.nuisance import Outcomes, check_outcomes, fit_outcomes
+from allocation.evaluation.nuisance import fit_outcomes
+from allocation.evaluation.outcomes import Outcomes, check_outcomes
 from allocation.evaluation.pair_variance import PairVariance, cluster_effect, means_variance, pair_variance
 from allocation.evaluation.power import factor, least_users
 from allocation.evaluation.support import lacking, support
@@ -55,20 +56,29 @@ def next_experiment(
     Parameters
     ----------
     decided : what `decide_all` gave for the held-out users, or policies by name, which then decide at `budget`.
+    held_out : a randomised log with propensities, that no policy was fitted on; its noise is taken for the new one's.
+    policy, reference : names of two of the policies.
+    budget : money for all held-out users together, one of those decided at.
     outcomes : cross-fitted predictions on the held-out log; None fits them (`fit_outcomes` with `seed`, `cluster`).
     power : chance that the interval of the new log lies above 0 if the gain is as predicted.
-    level : of that two-sided interval.
-    design : of the new log; None reports all but the last:
-        "same"      arms drawn with this log's propensities
-        "uniform"   every arm alike
-        "best"      the shares, the same for everybody, that make the difference least noisy; an arm that neither
-                    policy uses gets none, and one that is used at least a tenth of an equal share
-        "a/b"       every user gets the arm of one of the two policies, half each; users whom both give the same arm
-                    get it. Such a log compares these two policies and hardly any others
-        {arm: share}  shares that sum to 1, "given" in the frame
+    level : of that two-sided interval, 1 - alpha.
+    design : of the new log, one of those below; None reports all but the last.
     predicted_gain : value units a user; None takes the difference of the policies' promises. A promise is optimistic
         (winner's curse), so a smaller number, such as the lower end of the verified interval, is safer.
     cluster : (users of `held_out`,) labels; the variance is multiplied by the design effect of clusters like these.
+    allow_mismatch : go on, with a warning, where the arms' shares contradict the propensities.
+
+    Returns a `NextExperiment`; print it, or take its `frame`, a row a design and estimator.
+
+    Designs:
+
+        "same"        arms drawn with this log's propensities
+        "uniform"     every arm alike
+        "best"        the shares, the same for everybody, that make the difference least noisy; an arm that neither
+                      policy uses gets none, and one that is used at least a tenth of an equal share
+        "a/b"         every user gets the arm of one of the two policies, half each; users whom both give the same
+                      arm get it. Such a log compares these two policies and hardly any others
+        {arm: share}  shares that sum to 1 (0 for an arm not named), "given" in the frame
 
     Estimators of the new log are "dr", "sn" and "ipw" of the paired difference, and for "a/b" also "means": the plain
     A/B test that compares the means of the two halves, users with the same arm included.
@@ -81,8 +91,11 @@ def next_experiment(
     needs more of them). Where the log shows no noise, or the gain would take more than 10^10 users, users are NaN.
     Misleads where the predicted gain is too high: half of the gain needs four times the users. The numbers themselves
     are estimates; those of "ipw" and of arms with few matched users (`caveats`) are the least sure.
-    Raises InputError for names, budgets and shares that do not fit, a log without propensity or contradicting it, and
-    decisions without a promise where `predicted_gain` is None.
+    Raises InputError for names, a budget that was not decided at, shares, a power or a level that do not fit, a log
+    without propensity or contradicting it, and decisions without a promise where `predicted_gain` is None; where
+    policies are yet to decide, InputError and ProblemError as `decide_all` does.
+
+    Source: the textbook formula for a normal mean; sources of the variances stand in `evaluation.pair_variance`.
     """
     check_held_out(held_out, allow_mismatch=allow_mismatch, cluster=cluster)
     assert held_out.propensity is not None

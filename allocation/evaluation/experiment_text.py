@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from allocation.evaluation.designs import AB, BEST, GIVEN, SAME, UNIFORM
 from uplift.words import wrapped
@@ -71,7 +71,7 @@ def experiment_text(result: NextExperiment) -> str:
 
 def _gain(result: NextExperiment) -> str:
     source = "as the policies themselves promise" if result.promised else "as given"
-    half = float(norm.ppf((1 + result.level) / 2)) * result.verified_se
+    half = float(ndtri((1 + result.level) / 2)) * result.verified_se
     low, high = result.verified - half, result.verified + half
     words = (
         f"Predicted gain: {result.predicted_gain:,.4g} a user, {source}; this log's own estimate is "

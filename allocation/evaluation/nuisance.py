@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from allocation.evaluation.outcomes import Outcomes
 from uplift.campaign import Campaign
 from uplift.causal.assignment import covariates, default_outcome_model
 from uplift.causal.crossfit import assign_folds, check_outcome_model, cross_fit_outcome, seeded_clone
-from uplift.cells import check_finite
 from uplift.errors import InputError
 from uplift.groups import label_codes
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Outcomes:
-    """Out-of-fold predictions for the users of an evaluation log: none is by a model that saw the user.
-
-    value, cost : (n, K+1), value units and money; cost is None where the log has none.
-    """
-
-    value: Array
-    cost: Array | None
 
 
 def fit_outcomes(
@@ -41,15 +29,19 @@ def fit_outcomes(
 
     Parameters
     ----------
+    held_out : the log of n users; its features are what the models see, and activeness where it has that.
     model : a scikit-learn regressor or classifier, of which one is fitted to each arm, or a response learner; None
         takes `uplift.causal.assignment.default_outcome_model`, small boosted trees.
     n_folds, cluster, seed : as in `uplift.causal.assign_folds`; users of a cluster share a fold. None takes 5, or as
         many as there are users or clusters where they are fewer.
 
+    Returns `Outcomes`, tables (n, K+1) of value (value units) and cost (money; None where the log has none).
+
     The models need not be right: with known propensities the doubly robust estimate is unbiased whatever they
     predict, since they never saw the user; the better they are the shorter the interval. They are other models than
-    those that decide, and fitted to other users. Amounts that are the same for all users of an arm are taken as they
-    are. Raises InputError where an arm has fewer than 2 users (or clusters) to learn from.
+    those that decide, and fitted to other users. Where no arm's amount varies among its users (a fixed cost of every
+    arm), amounts are taken as they are. Raises InputError where an arm has fewer than 2 users (or clusters) to learn
+    from, for another kind of model, and for folds or labels that do not fit.
     """
     t, K1 = held_out.treatment, len(held_out.arms)
     if n_folds is None:
@@ -72,33 +64,6 @@ def fit_outcomes(
         return cross_fit_outcome(chosen, X, amount, t, fold, K1) if fixed is None else fixed
 
     return Outcomes(_table(held_out.value), None if held_out.cost is None else _table(held_out.cost))
-
-
-def check_outcomes(outcomes: Outcomes, held_out: Campaign) -> Outcomes:
-    """The predictions as arrays of floats; raises InputError where their shape is not the log's, or one is amiss."""
-    shape, tables = (len(held_out), len(held_out.arms)), {}
-    for name in ("value", "cost"):
-        given = getattr(outcomes, name)
-        if given is None:
-            continue
-        try:
-            tables[name] = np.asarray(given, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise InputError(
-                f"the outcome model's {name} is a {type(given).__name__} that holds no table of numbers; (users, "
-                f"arms) = {shape} is expected"
-            ) from None
-        if tables[name].shape != shape:
-            raise InputError(
-                f"the outcome model's {name} has shape {tables[name].shape}; (users, arms) = {shape} is expected"
-            )
-        check_finite(tables[name], f"the outcome model's {name}")
-    if "value" not in tables or (held_out.cost is not None and "cost" not in tables):
-        lacking = "cost" if "value" in tables else "value"
-        raise InputError(
-            f"the log has {lacking} and the outcomes have none; fit them on this log: fit_outcomes(held_out)"
-        )
-    return Outcomes(tables["value"], tables.get("cost"))
 
 
 def _fixed(amount: Array, treatment: NDArray[np.int64], n_arms: int) -> Array | None:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from uplift.errors import InputError, check_fraction
 
@@ -25,7 +25,7 @@ def factor(power: float, level: float) -> float:
     check_fraction(level, "level", 0.95)
     if power <= (1 - level) / 2:
         raise InputError(f"power is {power:g}, which chance alone gives at the level {level:g}; 0.8 is usual")
-    return float(norm.ppf((1 + level) / 2) + norm.ppf(power))
+    return float(ndtri((1 + level) / 2) + ndtri(power))
 
 
 def users_needed(variance: float, gain: float, *, power: float = 0.8, level: float = 0.95) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation.evaluation.estimators import TRIMMED, WITH_MODEL, bias_bound, terms
-from allocation.evaluation.nuisance import Outcomes
+from allocation.evaluation.outcomes import Outcomes
 from uplift.campaign import Campaign
 from uplift.errors import InputError
 

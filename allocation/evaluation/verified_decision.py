@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from allocation.evaluation.estimators import FEW, effective_size
 from allocation.evaluation.influence import small_sample
@@ -46,7 +46,7 @@ def total_of(each: NDArray[np.float64], level: float = 0.95) -> Estimated:
     """The total of independent users' amounts (n,), with the interval that `verified_total` gives it."""
     check_fraction(level, "level", 0.95)
     n, total = len(each), float(each.sum())
-    error = float(norm.ppf(0.5 + level / 2)) * math.sqrt(small_sample(n) * float(((each - total / n) ** 2).sum()))
+    error = float(ndtri(0.5 + level / 2)) * math.sqrt(small_sample(n) * float(((each - total / n) ** 2).sum()))
     return Estimated(total, total - error, total + error)
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from allocation.engine.bracket import steps_of
 from allocation.engine.kernels import TOP
@@ -240,4 +240,4 @@ def ratio(gain: float, spend: float, vg: float, vc: float, cov: float, z: float)
 
 def _quantile(level: float) -> float:
     check_fraction(level, "level", 0.95)
-    return float(norm.ppf(0.5 + level / 2))
+    return float(ndtri(0.5 + level / 2))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import altair as alt
 import pandas as pd
-import vl_convert
 
 from allocation.jobs.summary import CHALLENGER, END_TO_END, Summary
 
@@ -123,11 +122,15 @@ def _panel(
 
 def svg(chart: alt.ConcatChart) -> str:
     """The chart as SVG text, drawn without a browser and without the network."""
+    import vl_convert
+
     text: str = vl_convert.vegalite_to_svg(chart.to_dict())
     return text
 
 
 def png(chart: alt.ConcatChart, scale: float = 2.0) -> bytes:
     """The chart as a PNG picture."""
+    import vl_convert
+
     picture: bytes = vl_convert.vegalite_to_png(chart.to_dict(), scale=scale)
     return picture

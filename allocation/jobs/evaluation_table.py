@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from allocation.jobs.evaluation_job import EvaluationResult
 from allocation.jobs.numbers import Cell, decimals, distinct_places, number, two_digits, with_interval
+
+if TYPE_CHECKING:
+    from allocation.jobs.evaluation_job import EvaluationResult  # what fits policies loads their libraries
 
 DUST = 1e-9  # share of an amount that rounding alone may make of zero
 

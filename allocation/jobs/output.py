@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,13 +14,15 @@ from allocation.jobs import manifest as entries
 from allocation.jobs.analyst.attributes import attributes_of, head_and_tail
 from allocation.jobs.analyst.compared import write_compared
 from allocation.jobs.analyst.evidence_file import checks_text
-from allocation.jobs.demo import DemoResult
 from allocation.jobs.folder import checked_folder, write_folder
 from allocation.jobs.plan import Plan, plan_text
 from allocation.jobs.report import report_html
 from allocation.jobs.summary import MANIFEST
 from allocation.jobs.tables.schema import COST, USER_ID, VALUE
 from allocation.jobs.tables.writing import write_table
+
+if TYPE_CHECKING:
+    from allocation.jobs.demo import DemoResult  # what fits its models loads LightGBM, and the app needs none
 
 DECISIONS, REPORT = "decisions.parquet", "report.html"
 RESPONSES, EVIDENCE, PLAN = "responses.parquet", "evidence.parquet", "plan.toml"

@@ -8,7 +8,6 @@ from functools import cache
 from typing import Any
 
 import jinja2
-import vl_convert
 
 
 @cache
@@ -33,5 +32,7 @@ def chart_page(title: str, charts: Mapping[str, dict[str, Any]]) -> str:
 
 @cache
 def _library() -> str:
+    import vl_convert
+
     script: str = vl_convert.javascript_bundle(None)  # type: ignore[arg-type]  # its stub forgets that None is allowed
     return script

@@ -28,7 +28,7 @@ from scipy import stats
 from allocation import evaluate
 from allocation.engine.problem import Problem
 from allocation.engine.solve import solve
-from allocation.evaluation.nuisance import Outcomes
+from allocation.evaluation.outcomes import Outcomes
 from allocation.evaluation.scores import score_tables
 from allocation.evaluation.verified import resample
 from tests.benchmarks.fixed_rules import Given

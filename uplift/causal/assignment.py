@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from lightgbm import LGBMClassifier, LGBMRegressor
 from numpy.typing import ArrayLike, NDArray
-from sklearn.compose import TransformedTargetRegressor
-from sklearn.preprocessing import StandardScaler
 
 from uplift.campaign import Campaign
 from uplift.causal.crossfit import assign_folds, check_classifier, cross_fit_probability, seeded_clone
@@ -18,11 +15,15 @@ from uplift.errors import InputError
 from uplift.fitting import lightgbm_settings
 from uplift.propensity import check_propensity
 
+if TYPE_CHECKING:
+    from lightgbm import LGBMClassifier
+    from sklearn.compose import TransformedTargetRegressor
+
 
 def covariates(campaign: Campaign) -> NDArray[np.float32]:
     """What is adjusted for: the features, and activeness as the last column where the campaign has it.
 
-    Shape (n, d) or (n, d+1); activeness is not added a second time where `activeness` is a feature already.
+    Float32, (n, d) or (n, d+1); activeness is not added a second time where `activeness` is a feature already.
     """
     if campaign.activeness is None or "activeness" in campaign.features:
         return campaign.X
@@ -39,6 +40,8 @@ def default_propensity_model(rows: int = 0) -> LGBMClassifier:
     take little of it out and follow the noise further. The log losses were .09 (2,000 users) and .009 (20,000)
     above that of the true propensities.
     """
+    from lightgbm import LGBMClassifier
+
     return LGBMClassifier(n_estimators=300, num_leaves=4, min_child_samples=40, **lightgbm_settings(rows))
 
 
@@ -47,6 +50,10 @@ def default_outcome_model(rows: int = 0) -> TransformedTargetRegressor:
 
     The outcome is standardised first, so that the unit of money does not matter.
     """
+    from lightgbm import LGBMRegressor
+    from sklearn.compose import TransformedTargetRegressor
+    from sklearn.preprocessing import StandardScaler
+
     trees = LGBMRegressor(n_estimators=200, num_leaves=8, min_child_samples=20, **lightgbm_settings(rows))
     return TransformedTargetRegressor(regressor=trees, transformer=StandardScaler())
 
@@ -71,7 +78,7 @@ def estimate_propensity(
     The probabilities are the model's own: boosted trees of the log loss are not calibrated again; the balance after
     weighting in `overlap` is the check that matters. A model overconfident in its training data can be wrapped in
     scikit-learn's `CalibratedClassifierCV`. Misleads where a feature was measured after the treatment. Raises
-    InputError for a log of a single arm and as `assign_folds` does.
+    InputError for a log of a single arm, a model of another kind or that cannot learn, and as `assign_folds` does.
     """
     check_campaign(campaign)
     if len(campaign.arms) < 2:
@@ -91,8 +98,9 @@ def with_propensity(campaign: Campaign, **options: Any) -> Campaign:
     """The campaign with its propensities estimated (`options` of `estimate_propensity`), so that every learner's
     `propensity=` gets weights that undo the assignment.
 
-    A propensity that the campaign states already is replaced. Raises InputError where an estimate is exactly 0, as
-    some models give it: such a user has no counterpart, and no weight can make one.
+    A propensity that the campaign states already is replaced. Assumes that the covariates hold all common causes of
+    treatment and value. Raises InputError as `estimate_propensity` does, and where an estimate is exactly 0, as some
+    models give it: such a user has no counterpart, and no weight can make one.
 
     Examples
     --------

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 
 from uplift.errors import InputError
 from uplift.fitting import seeded
@@ -30,9 +29,10 @@ def assign_folds(
     Without `cluster` the folds are stratified by arm: of each arm, and of all users, any two folds differ by at most
     one user. With `cluster` (n,) all users of a cluster share a fold (a household, a user of several rows); then the
     number of clusters is balanced, and the arms are not. An arm with fewer users than folds is missing from some.
+    `treatment` (n,) holds whole numbers.
 
     Raises InputError for fewer than 2 folds, more folds than users or clusters, missing labels of clusters, or an arm
-    of a single user, which no model could predict out of fold.
+    whose users (a single one, say) are all in one fold, which no model could predict out of fold.
     """
     t = np.asarray(treatment)
     if t.ndim != 1 or not len(t) or not np.issubdtype(t.dtype, np.integer):
@@ -74,8 +74,9 @@ def cross_fit_probability(model: Any, X: ArrayLike, treatment: ArrayLike, fold: 
     """Out-of-fold probability of every arm, (n, n_arms), rows summing to 1.
 
     A clone of the classifier `model` is fitted to (X, treatment) outside each fold and predicts inside it; column j
-    is arm j whatever the order of the model's classes. The model's own calibration is kept as it is. Raises
-    InputError for a model that is no classifier with `predict_proba`.
+    is arm j whatever the order of the model's classes. X (n, d), treatment (n,) in 0..n_arms-1, fold (n,) as
+    `assign_folds` gives it. The model's own calibration is kept as it is. Raises InputError for a model that is no
+    classifier with `predict_proba` or refuses to learn, and for folds outside of which an arm has nobody.
     """
     check_classifier(model)
     features, t, f = np.asarray(X), np.asarray(treatment), np.asarray(fold)
@@ -91,12 +92,14 @@ def cross_fit_probability(model: Any, X: ArrayLike, treatment: ArrayLike, fold: 
 def cross_fit_outcome(
     model: Any, X: ArrayLike, value: ArrayLike, treatment: ArrayLike, fold: ArrayLike, n_arms: int
 ) -> Array:
-    """Out-of-fold expected outcome of every user under every arm, (n, n_arms), in units of `value`.
+    """Out-of-fold expected outcome of every user under every arm, (n, n_arms), in units of `value` (n,).
 
     `model` is a regressor or classifier, of which for each fold and arm a clone is fitted to the users of that arm
     outside the fold; or a response learner, of which for each fold a clone is fitted to all arms outside it. They
-    predict for everybody inside the fold. Of a classifier the expected label is used, so labels must be numbers.
-    Raises InputError for anything else, and where the model refuses what it is to learn from.
+    predict for everybody inside the fold. Of a classifier the expected label is used, so labels must be numbers; one
+    label alone is its own prediction. X, treatment and fold as in `cross_fit_probability`. Fits carry no weights, so
+    under confounding an average of the table leans to the users who were given the arm. Raises InputError for another
+    kind of model, where it refuses what it is to learn from, and for folds outside of which an arm has nobody.
     """
     check_outcome_model(model)
     learner = _is_response_learner(model)
@@ -112,12 +115,12 @@ def cross_fit_outcome(
             continue
         for j in range(n_arms):
             learn = ~inside & (t == j)
-            if is_classifier(model) and y[learn].min() == y[learn].max():
+            if _base().is_classifier(model) and y[learn].min() == y[learn].max():
                 table[inside, j] = y[learn][0]  # a classifier needs two labels
                 continue
             where = f"treatment {j} outside fold {k}"
             fitted = _fit(model, features[learn], y[learn], where)
-            if is_classifier(fitted):
+            if _base().is_classifier(fitted):
                 table[inside, j] = fitted.predict_proba(features[inside]) @ fitted.classes_.astype(np.float64)
             else:
                 table[inside, j] = fitted.predict(features[inside])
@@ -126,13 +129,15 @@ def cross_fit_outcome(
 
 def check_classifier(model: Any) -> None:
     """Refuse what is no classifier with `predict_proba`."""
-    if not _is_estimator(model) or not is_classifier(model) or not hasattr(model, "predict_proba"):
+    if not _is_estimator(model) or not _base().is_classifier(model) or not hasattr(model, "predict_proba"):
         raise InputError(f"model is {model!r}; a scikit-learn classifier with predict_proba is expected")
 
 
 def check_outcome_model(model: Any) -> None:
     """Refuse what is neither a regressor, nor a classifier, nor a response learner."""
-    if _is_estimator(model) and (is_classifier(model) or is_regressor(model) or _is_response_learner(model)):
+    if _is_estimator(model) and (
+        _base().is_classifier(model) or _base().is_regressor(model) or _is_response_learner(model)
+    ):
         return
     raise InputError(
         f"model is {model!r}; a scikit-learn regressor or classifier, such as Ridge(), or a response learner, "
@@ -140,15 +145,22 @@ def check_outcome_model(model: Any) -> None:
     )
 
 
+def _base() -> Any:
+    """scikit-learn's kinds of models, loaded where a model is met: 40 MB that who only reads results does without."""
+    import sklearn.base
+
+    return sklearn.base
+
+
 def seeded_clone(model: Any, seed: int | np.random.Generator) -> Any:
     """A clone of `model` in which every random state left open, also inside a pipeline, follows from `seed`."""
-    return seeded(clone(model), int(stream(seed, "nuisance models").integers(2**31)))
+    return seeded(_base().clone(model), int(stream(seed, "nuisance models").integers(2**31)))
 
 
 def _fit(model: Any, X: NDArray[Any], y: NDArray[Any], where: str, **given: Any) -> Any:
     """A clone of `model`, fitted; what it refuses is said with the place."""
     try:
-        return clone(model).fit(X, y, **given)
+        return _base().clone(model).fit(X, y, **given)
     except InputError:
         raise
     except ValueError as error:
@@ -160,7 +172,7 @@ def _fit(model: Any, X: NDArray[Any], y: NDArray[Any], where: str, **given: Any)
 
 def _is_estimator(model: Any) -> bool:
     """Whether `model` is a scikit-learn estimator and not its class or its name."""
-    return isinstance(model, BaseEstimator) and not isinstance(model, type)
+    return isinstance(model, _base().BaseEstimator) and not isinstance(model, type)
 
 
 def _is_response_learner(model: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from uplift.campaign import Campaign
 from uplift.errors import InputError, check_fraction, nearest
@@ -60,8 +60,8 @@ class Estimate:
         """The estimate whose error is the mean of `influence` (rows,), summed first within each `cluster`.
 
         standard_error^2 = G / (G - 1) * sum_g (sum_{i in g} influence_i)^2 / rows^2 with G clusters (G = rows and
-        every row its own cluster by default). Raises InputError when fewer than two clusters are left, and for
-        missing labels of clusters.
+        every row its own cluster by default). The other arguments are the fields. Raises InputError when fewer than
+        two clusters are left, and for missing labels of clusters.
         """
         sums = influence
         if cluster is not None:
@@ -76,7 +76,7 @@ class Estimate:
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Two-sided normal interval, estimate +- z standard errors; raises InputError for a level outside (0, 1)."""
         check_fraction(level, "level", 0.95)
-        reach = float(norm.ppf((1 + level) / 2)) * self.standard_error
+        reach = float(ndtri((1 + level) / 2)) * self.standard_error
         return self.estimate - reach, self.estimate + reach
 
     def __str__(self) -> str:
@@ -94,7 +94,7 @@ class Estimate:
 def estimates_frame(estimates: Estimate | Iterable[Estimate], level: float = 0.95) -> pd.DataFrame:
     """A tidy frame, one row an estimate: its fields, then `low` and `high` of the interval of this level.
 
-    A single estimate is a list of one. Raises InputError for anything but estimates.
+    A single estimate is a list of one. Raises InputError for anything but estimates and a level outside (0, 1).
     """
     import pandas as pd
 
@@ -123,8 +123,9 @@ def raw_effect(
 
     standard_error^2 = s_j^2 / n_j + s_0^2 / n_0 with the sample variances; value units a user. `users` is a mask
     (n,); with `cluster` (n,) the rows of a cluster count once, by `Estimate.of` with the influences
-    n (y - mean_j) / n_j and -n (y - mean_0) / n_0, n = n_j + n_0. Raises InputError for control as the arm, and when
-    either arm has fewer than 2 users among `users`.
+    n (y - mean_j) / n_j and -n (y - mean_0) / n_0, n = n_j + n_0. `n` of the result counts both arms, `effective_n`
+    the smaller one. Misleads where anything known of a user moved both arm and value; `adjust` is for that. Raises
+    InputError for an unknown arm or control, `users` that is no mask, and fewer than 2 `users` of either arm.
     """
     check_campaign(campaign)
     j = treated_position(arm, campaign.arms)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from allocation.evaluation.cells import Cells
 from allocation.evaluation.comparison import Paired
@@ -81,7 +81,7 @@ class Compared:
         paired = Paired.of(Totals(value, np.nan_to_num(self.covariance), None), cells, against, same)
         tested = known & (policy != own) & ~same & (paired.se > 0)
         alone, adjusted = paired.p_values(tested, seed)
-        point, half = np.where(known, paired.point, np.nan), norm.ppf(0.5 + level / 2) * paired.se
+        point, half = np.where(known, paired.point, np.nan), ndtri(0.5 + level / 2) * paired.se
         return pd.DataFrame(
             {
                 "policy": np.array(self.names, dtype=object)[policy],

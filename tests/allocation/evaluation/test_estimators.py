@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allocation.evaluation.estimators import ESTIMATORS, effective_size, off_policy
-from allocation.evaluation.nuisance import Outcomes
+from allocation.evaluation.outcomes import Outcomes
 from allocation.evaluation.scores import SPEND, VALUE, bias_bounds, score_tables, table_of
 from tests.allocation.evaluation.logs import clipped_total, dr_total, log_of, logs
 from tests.oracles import ipw_total, sn_total

@@ -12,7 +12,8 @@ from allocation import BestMix, TwoStage
 from allocation.evaluation.decided import Decided, decide_all
 from allocation.evaluation.designs import whole_users
 from allocation.evaluation.experiment import next_experiment
-from allocation.evaluation.nuisance import Outcomes, fit_outcomes
+from allocation.evaluation.nuisance import fit_outcomes
+from allocation.evaluation.outcomes import Outcomes
 from uplift import synthetic
 from uplift.campaign import Campaign
 from uplift.errors import InputError

@@ -11,7 +11,8 @@ from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import KNeighborsRegressor
 
 from allocation import evaluate
-from allocation.evaluation.nuisance import Outcomes, fit_outcomes
+from allocation.evaluation.nuisance import fit_outcomes
+from allocation.evaluation.outcomes import Outcomes
 from tests.allocation.evaluation.logs import log_of
 from uplift import InputError, synthetic
 

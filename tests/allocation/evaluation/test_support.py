@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from allocation import evaluate
-from allocation.evaluation.nuisance import Outcomes
+from allocation.evaluation.outcomes import Outcomes
 from allocation.evaluation.scores import VALUE, bias_bounds
 from allocation.evaluation.support import apart, lacking, not_apart, support
 from tests.allocation.evaluation.logs import log_of

@@ -110,7 +110,8 @@ def test_attributes_can_be_asked_for_in_a_plan():
         '[plan]\nname = "a"\nresponses = "r"\n[[limit]]\nname = "l"\nmax = 1\n'
         'where = { segment = "head", region = ["east", "west"] }'
     )
-    mask = mask_of(plan.limits[0].where, responses, 5_000)
+    columns = {name: responses[name].combine_chunks() for name in plan.attributes}
+    mask = mask_of(plan.limits[0].where, columns, 5_000, "limit 'l'")
     assert mask is not None
     region = np.array(features["region"].to_pylist())
     assert_array_equal(mask, (features["x0"].to_numpy() > 0.8416) & np.isin(region, ["east", "west"]))

@@ -16,7 +16,7 @@ from py4j.protocol import Py4JNetworkError
 
 from allocation import Limit, Problem, solve
 from allocation.engine.limit import ProblemError
-from allocation.engine.stream.chunks import HeldChunks, merged
+from allocation.engine.stream.chunks import merged
 from allocation.engine.stream.limits import HELD, solve_limits_in_chunks
 from allocation.engine.stream.terms import terms_of
 from allocation.jobs.batch.decide_job import Watch, run_decide
@@ -25,6 +25,7 @@ from allocation.jobs.batch.work import Decide, WritePart
 from allocation.jobs.spark import SparkPasses
 from allocation.jobs.spark_session import open_session
 from allocation.jobs.tables.open import open_responses
+from tests.allocation.engine.stream.chunked import HeldChunks
 from tests.allocation.jobs.batch.decide_runs import decisions
 from tests.allocation.jobs.spark_runs import ARMS, LIMITS, Users, run, task
 from uplift.errors import InputError

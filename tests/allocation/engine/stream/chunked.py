@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from allocation import Problem
-from allocation.engine.stream.chunks import Arrays, Chunk, HeldChunks, Work, merged
+from allocation.engine.stream.chunks import Arrays, Chunk, Work, merged
 from allocation.engine.stream.solved import Solved
 from allocation.engine.stream.terms import Terms
 
@@ -30,6 +30,45 @@ def terms_of_problem(problem: Problem) -> Terms:
     """The problem's budget and limits, their users left to the chunks' masks."""
     limits = tuple(replace(limit, users=None) for limit in problem.limits)
     return Terms(problem.budget, limits, int(problem.value.shape[1]), tuple(problem.resources))
+
+
+@dataclass(frozen=True, eq=False)
+class HeldChunks:
+    """A problem in memory, cut into chunks of `size` users."""
+
+    problem: Problem
+    size: int = 1 << 20
+
+    @property
+    def arms(self) -> int:
+        """K+1."""
+        return int(self.problem.value.shape[1])
+
+    @property
+    def places(self) -> int:
+        """n."""
+        return self.problem.n_users
+
+    def each(self, work: Work, what: str = "") -> list[Arrays]:
+        """See `Chunks`."""
+        return [work(chunk) for chunk in self]
+
+    def tree(self, work: Work, merge: Callable[[Arrays, Arrays], Arrays], what: str = "") -> Arrays | None:
+        """See `Chunks`."""
+        return merged((work(chunk) for chunk in self), merge)
+
+    def __iter__(self) -> Any:
+        problem = self.problem
+        for first in range(0, problem.n_users, self.size):
+            part = slice(first, first + self.size)
+            yield Chunk(
+                first,
+                problem.value[part],
+                problem.cost[part],
+                None if problem.eligible is None else problem.eligible[part],
+                {name: table[part] for name, table in problem.resources.items()},
+                tuple(limit.users[part] if isinstance(limit.users, np.ndarray) else None for limit in problem.limits),
+            )
 
 
 @dataclass(frozen=True, eq=False)

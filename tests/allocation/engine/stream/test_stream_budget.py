@@ -16,9 +16,15 @@ from allocation.engine.price import margins
 from allocation.engine.stream import budget as stream
 from allocation.engine.stream import first
 from allocation.engine.stream.budget import solve_budget_in_chunks
-from allocation.engine.stream.chunks import HeldChunks
 from allocation.engine.stream.solved import Solved
-from tests.allocation.engine.stream.chunked import ShuffledChunks, SomeChunks, decided, margins_in_chunks, without
+from tests.allocation.engine.stream.chunked import (
+    HeldChunks,
+    ShuffledChunks,
+    SomeChunks,
+    decided,
+    margins_in_chunks,
+    without,
+)
 from tests.invariants import tolerance
 from tests.oracles import exact_total
 from tests.strategies import FAMILIES, problems, random_problem

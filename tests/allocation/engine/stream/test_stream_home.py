@@ -10,7 +10,7 @@ import pytest
 from allocation.engine.money import carried, new_register, register_of, register_total
 from allocation.engine.stream import budget as stream_budget
 from allocation.engine.stream.budget import solve_budget_in_chunks
-from allocation.engine.stream.chunks import HeldChunks
+from tests.allocation.engine.stream.chunked import HeldChunks
 from tests.strategies import random_problem
 
 

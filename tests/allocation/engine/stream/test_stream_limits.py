@@ -13,10 +13,16 @@ import pytest
 from allocation import Limit, Problem, solve
 from allocation.engine.limit import ProblemError
 from allocation.engine.stream import limits as stream
-from allocation.engine.stream.chunks import HeldChunks
 from allocation.engine.stream.limits import solve_limits_in_chunks
 from allocation.engine.stream.solved import Solved
-from tests.allocation.engine.stream.chunked import ShuffledChunks, SomeChunks, decided, terms_of_problem, without
+from tests.allocation.engine.stream.chunked import (
+    HeldChunks,
+    ShuffledChunks,
+    SomeChunks,
+    decided,
+    terms_of_problem,
+    without,
+)
 from tests.clash_strategies import CLASH_FAMILIES, clashing_problem, indivisible_problem
 from tests.invariants import tolerance
 from tests.limit_oracles import all_rows, amounts_used, bound_at_prices, limited_lp_bound, limited_milp

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from allocation.engine.stream.chunks import HeldChunks, merged
+from allocation.engine.stream.chunks import merged
 from allocation.engine.stream.heaps import heap_of_chunk, heaps_added
+from tests.allocation.engine.stream.chunked import HeldChunks
 from tests.strategies import random_problem
 
 

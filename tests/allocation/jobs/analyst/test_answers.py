@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from allocation import Problem, solve
-from allocation.jobs.analyst.answers import CURRENT, RANDOM, SINGLE, Answers, answers_of, rival_lines
+from allocation.jobs.analyst.answers import RANDOM, SINGLE, Answers, answers_of
+from allocation.jobs.analyst.compared import CURRENT
 from allocation.jobs.analyst.run import open_run
 from uplift.errors import InputError
 
@@ -56,7 +57,7 @@ def test_the_next_money_buys_what_the_curve_says(answers: Answers):
 
 
 def test_curves_and_rivals_begin_and_end_where_they_must(answers: Answers):
-    curve, mix, lines = answers.curve(50), answers.mix(50), rival_lines(answers, 50)
+    curve, mix, lines = answers.drawn
     assert curve["promised"].is_monotonic_increasing
     assert (curve["low"] <= curve["gain"]).all()
     assert mix.groupby("budget")["share"].sum().to_numpy() == pytest.approx(1)
@@ -69,6 +70,10 @@ def test_curves_and_rivals_begin_and_end_where_they_must(answers: Answers):
     assert scores is not None
     current = (scores.propensity * (scores.value_score - scores.value_score[:, :1])).sum()
     assert everybody[CURRENT] == pytest.approx(current, rel=1e-5)
+    logged = (scores.propensity * scores.spend_score).sum()
+    assert answers.current()[0] == pytest.approx(
+        answers.run.cost[:, 0].sum() + logged - scores.spend_score[:, 0].sum(), rel=1e-5
+    )
 
 
 def test_a_response_table_alone_promises_and_verifies_nothing(run_folder: Path, tmp_path: Path):
@@ -78,7 +83,7 @@ def test_a_response_table_alone_promises_and_verifies_nothing(run_folder: Path, 
     told = answers.at(sum(answers.span) / 2)
     assert math.isnan(told.gain.estimate)
     assert told.lacking == "no log of these users is there"
-    curve = answers.curve(20)
+    curve = answers.drawn.curve
     assert (curve["low"] <= curve["promised"] + 1e-9).all()
     assert (curve["promised"] <= curve["high"] + 1e-9).all()
     assert answers.run.plan.responses == str(table)
@@ -94,10 +99,10 @@ def test_evidence_of_other_users_is_refused(run_folder: Path, tmp_path: Path):
     file = tmp_path / "run" / "evidence.parquet"
     table = pq.read_table(file)
     pq.write_table(table.slice(1), file)
-    with pytest.raises(InputError, match=r"evidence\.parquet was changed since; run `earmark demo` again"):
+    with pytest.raises(InputError, match=r"evidence\.parquet is not of the users .*; run `earmark demo` again"):
         open_run(tmp_path / "run")
     pq.write_table(table.drop_columns(["treatment"]), file)
-    with pytest.raises(InputError, match=r"evidence\.parquet is no evidence of this run .*treatment"):
+    with pytest.raises(InputError, match=r"evidence\.parquet is no evidence of this run: no column treatment"):
         open_run(tmp_path / "run")
 
 

@@ -47,6 +47,14 @@ def test_a_run_of_an_earlier_version_has_none(tmp_path: Path):
     assert read_checks(tmp_path / "evidence.json", SOUND.arms, SOUND.users) is None
 
 
+def test_figures_that_an_earlier_version_wrote_too_are_left_out(tmp_path: Path):
+    file = tmp_path / "evidence.json"
+    told = json.loads(checks_text(SOUND))
+    told["refits"]["treated_stays"] = 0.7
+    file.write_text(json.dumps(told))
+    assert read_checks(file, SOUND.arms, SOUND.users) == SOUND
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"arms": 3}', "not json"])
 def test_a_broken_file_is_named(tmp_path: Path, text: str):
     file = tmp_path / "evidence.json"

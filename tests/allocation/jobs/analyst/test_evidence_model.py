@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from allocation.evaluation.nuisance import Outcomes
+from allocation.evaluation.outcomes import Outcomes
 from allocation.jobs.analyst.evidence_model import POINTS, calibrations, dealt, placebo, ranking
 from uplift.campaign import Campaign
 

@@ -98,7 +98,7 @@ def few(amount: float | Share, **more: object) -> PlanLimit:
 REFUSED = {
     "clash": (
         (PlanLimit("a", min=500.0, arms=("mail",)), PlanLimit("b", max=400.0)),
-        r"limit 'b' \(max 400\) and limit 'a' \(min 500\) together.*raise limit 'b' by at least 100, or lower",
+        r"limit 'b' \(max 400\) and limit 'a' \(min 500\) together(?s:.*)raise limit 'b' by at least 100, or\s+lower",
     ),
     "nobody": (
         (few(3.0, where={"segment": ("haed",)}),),
@@ -125,7 +125,7 @@ def test_what_cannot_be_kept_is_one_message(case: str, run: Run):
 def test_plans_are_decided_once_and_the_oldest_forgotten(run: Run, monkeypatch: pytest.MonkeyPatch):
     decided = []
     monkeypatch.setattr(limited, "_outcome", lambda run, plan: decided.append(plan) or Refused("not now"))
-    monkeypatch.setattr(limited, "KEPT", 2)
+    monkeypatch.setattr(limited, "REMEMBERED", 2)
     plans = [plan_for(run, 1_000.0 + k, ()) for k in range(3)]
     for plan in (plans[0], plans[1], plans[1], plans[2], plans[1], plans[0]):
         outcome_of(run, plan)

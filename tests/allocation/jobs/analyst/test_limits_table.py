@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.jobs.analyst.limits_table import BOTH, CAP, FLOOR, LOCK, Known, Row, limits_of, rows_of
+from allocation.jobs.analyst.limits_table import BOTH, CAP, FLOOR, LOCK, Names, Row, limits_of, rows_of
 from allocation.jobs.plan import Plan, PlanLimit, Share, parse_plan, plan_text
 
 ARMS = ("none", "mail", "call, night", 'quoted "arm"')
-KNOWN = Known(
+NAMES = Names(
     ARMS,
     ("users", "cost", "value", "minutes"),
     {"segment": pa.string(), "age": pa.dictionary(pa.int32(), pa.int64()), "new": pa.bool_()},
@@ -20,7 +20,7 @@ KNOWN = Known(
 
 def one(**cells: object) -> PlanLimit:
     """The limit of one good row."""
-    typed = limits_of([Row(**{"name": "few", "amount": "10", **cells})], KNOWN)
+    typed = limits_of([Row(**{"name": "few", "amount": "10", **cells})], NAMES)
     assert typed.wrong == ()
     return typed.limits[0]
 
@@ -100,7 +100,7 @@ WRONG = {
     "between whole users": (Row("few", BOTH, "1.2 to 1.8"), r"no whole number lies between"),
     "unknown kind": (Row("few", "most", "5"), r"is of the kind 'most'"),
     "unknown measure": (Row("few", amount="5", measure="user"), r"measures 'user', .* Did you mean 'users'"),
-    "unknown arm": (Row("few", amount="5", arms=("mial",)), r"names the arm 'mial', .* Did you mean 'mail'"),
+    "unknown arm": (Row("few", amount="5", arms=("mial",)), r"'mial', which is none of none, mail, .* mean 'mail'"),
     "the budget's name": (Row("the budget", amount="5"), r"is called 'the budget'"),
     "a name that turns text": (Row("a\u202eb", amount="5"), r"without control characters"),
     "no condition": (Row("few", amount="5", where="heavy"), r"has the condition 'heavy'; write column = value"),
@@ -119,7 +119,7 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_what_is_wrong_is_said_of_its_row(case: str):
     row, message = WRONG[case]
-    typed = limits_of([row], KNOWN)
+    typed = limits_of([row], NAMES)
     assert typed.limits == ()
     assert len(typed.wrong) == 1
     with pytest.raises(ValueError, match=message):
@@ -128,10 +128,10 @@ def test_what_is_wrong_is_said_of_its_row(case: str):
 
 def test_every_wrong_row_is_told_and_blank_ones_are_left_out():
     rows = [Row(), Row("a", amount="5"), Row("b"), Row("a", amount="6"), Row(kind=LOCK)]
-    typed = limits_of(rows, KNOWN)
+    typed = limits_of(rows, NAMES)
     assert [message.split(",")[0] for message in typed.wrong] == ["Row 3", "Row 4"]
     assert "has the name of a row above" in typed.wrong[1]
-    assert limits_of([Row(), Row(kind=FLOOR, measure="cost")], KNOWN).limits == ()
+    assert limits_of([Row(), Row(kind=FLOOR, measure="cost")], NAMES).limits == ()
 
 
 amounts = st.one_of(st.integers(0, 10**9).map(float), st.floats(0, 1e12, allow_nan=False).map(lambda x: x + 0.0))
@@ -159,8 +159,7 @@ def limits(draw: st.DrawFn) -> PlanLimit:
 
 @given(limits())
 def test_limits_survive_the_table(limit: PlanLimit):
-    known = Known(ARMS, KNOWN.measures)
-    typed = limits_of(rows_of([limit]), known)
+    typed = limits_of(rows_of([limit]), Names(ARMS, NAMES.measures))
     assert typed.wrong == ()
     assert typed.limits == (limit,)
     assert {c: [type(v) for v in vs] for c, vs in typed.limits[0].where.items()} == {
@@ -174,7 +173,7 @@ def test_the_rows_of_a_plan_are_its_limits():
         Row("spend", LOCK, "50.5", "cost"),
         Row("calls", BOTH, "5 to 10", "minutes", where="new = true"),
     ]
-    found = limits_of(rows, KNOWN).limits
+    found = limits_of(rows, NAMES).limits
     plan = Plan("spring", responses="r", budget=100.0, limits=found)
     assert parse_plan(plan_text(plan)) == plan
     assert rows_of(found) == tuple(rows)

@@ -43,6 +43,15 @@ def test_nothing_is_overwritten_unless_asked(tmp_path: Path):
     assert scenarios.load(tmp_path, "spring") == other
 
 
+def test_one_beyond_those_that_are_listed_is_not_overwritten_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(scenarios, "MOST_LISTED", 1)
+    scenarios.save(tmp_path, "autumn", PLAN)
+    scenarios.save(tmp_path, "spring", PLAN)
+    assert scenarios.saved_names(tmp_path) == ["autumn"]
+    with pytest.raises(InputError, match="is there; overwrite it"):
+        scenarios.save(tmp_path, "spring", PLAN)
+
+
 def test_what_is_deleted_is_gone_and_so_is_an_empty_folder(tmp_path: Path):
     folder = tmp_path / "run-scenarios"
     for name in ("a", "b"):
@@ -150,8 +159,8 @@ BROKEN = {
     "noise": ("abcdefgh", "letters of it are lost"),
     "cut short": ((plan_code(PLAN) or "")[:-12], "is cut short|lost or changed"),
     "changed": ((plan_code(PLAN) or "")[:40] + "AAAA" + (plan_code(PLAN) or "")[44:], "lost or changed|cut short"),
-    "too long": ("A" * (address.LONGEST + 1), "12,001 letters; at most 12,000"),
-    "a bomb": (coded(b" " * (address.LARGEST + 1)), "unpacks to more than 262,144 bytes"),
+    "too long": ("A" * (address.MOST_LETTERS + 1), "12,001 letters; at most 12,000"),
+    "a bomb": (coded(b" " * (address.MOST_TEXT + 1)), "unpacks to more than 262,144 bytes"),
     "no UTF-8": (coded(b"\xff\xfe"), "letters of it are lost"),
     "no plan": (coded(b"hello"), "the plan in the address, line 1: no TOML"),
     "unknown key": (coded(b'[plan]\nname = "a"\nresponses = "r"\nbugdet = 3'), "unknown key 'bugdet'"),

@@ -13,6 +13,7 @@ from allocation.engine.price import margins
 from allocation.engine.problem import Problem
 from allocation.engine.solve import solve
 from allocation.evaluation.estimators import FEW
+from allocation.jobs.analyst.figures import figure
 from allocation.jobs.analyst.run import Evidence, Run, open_run
 from allocation.jobs.analyst.segments import EVERYBODY, MISSING, Grouping, attributes, effects, grouping, segments
 from allocation.jobs.analyst.segments_table import segments_table, why_table
@@ -191,10 +192,10 @@ def test_why_shows_the_scores_that_decide(run_folder: Path):
         best = max(
             range(len(run.arms)), key=lambda j: float(run.value[row, j]) - decided.price * float(run.cost[row, j])
         )
-        assert found.margin == all_margins[row]
-        if found.margin > 0:
-            assert found.arm == run.arms[best]
+        if all_margins[row] > 0:
+            assert found.words.startswith(f"User {run.user_id[row].as_py()} gets {run.arms[best]}: ")
             assert "beats that of the runner-up" in found.words
+            assert found.words.endswith(f", by {figure(all_margins[row])}.")
         assert found.table["decided"].sum() == 1
         assert why_table(found, "EUR")[""].tolist().count("decided") == 1
         assert user_row(run, str(run.user_id[row].as_py())) == row

@@ -69,6 +69,7 @@ REPEATED = parquet(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["
         ("a.csv", b"x" * 300_000, r"a first line of 300,000 characters"),
         ("a.csv", b"x" * 150_000 + b"\n1\n", r"a first line that is no header: field larger than field limit"),
         ("~a.csv", b"a\n1\n", r"the file is called '~a.csv'; rename it"),
+        ("a" * 197 + ".csv", b"a\n1\n", r"a name of at most 200 characters is expected \(it has 201\); rename it"),
         (" .csv", b"a\n1\n", r"the file is called ' .csv'; rename it"),
         ("a.csv", ",".join(f"c{j}" for j in range(1_001)).encode() + b"\n", r"1,001 columns; up to 1,000 are taken"),
         ("a.parquet", b"a,b\n1,2\n", r"a.parquet is no whole Parquet file: it starts with b'a,b"),
@@ -102,17 +103,17 @@ def test_bombs_are_known_before_they_are_unpacked():
 
 
 def test_what_the_footer_says_is_too_much_is_not_read(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(uploaded, "UNPACKED", 10)
+    monkeypatch.setattr(uploaded, "MOST_UNPACKED", 10)
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: pytest.fail("it was read"))
     with pytest.raises(InputError, match=r"a.parquet unpacks to .* MB; up to"):
         read_upload("a.parquet", WHOLE)
 
 
 def test_lines_of_a_csv_are_counted_before_they_are_read(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(uploaded, "ROWS", 3)
+    monkeypatch.setattr(uploaded, "MOST_ROWS", 3)
     with pytest.raises(InputError, match=r"a.csv has 4 rows; up to 3 are taken"):
         read_upload("a.csv", b"a\n1\n2\n3\n4")
-    monkeypatch.setattr(uploaded, "LARGEST", 5)
+    monkeypatch.setattr(uploaded, "MOST_FILE", 5)
     with pytest.raises(InputError, match=r"up to 0.00 MB are taken here"):
         read_upload("a.csv", b"a\n1\n2\n")
 
@@ -218,6 +219,6 @@ def test_a_footer_that_claims_less_than_its_pages_hold_is_found_out(
     data = lying(out.getvalue())
     assert pq.read_metadata(io.BytesIO(data)).row_group(0).total_byte_size == 1
     assert read_upload("lie.parquet", data).num_rows == rows
-    monkeypatch.setattr(uploaded, "UNPACKED", 8 << 20)
+    monkeypatch.setattr(uploaded, "MOST_UNPACKED", 8 << 20)
     with pytest.raises(InputError, match=r"lie\.parquet unpacks to .* MB; up to 8.00 MB are taken here"):
         read_upload("lie.parquet", data)

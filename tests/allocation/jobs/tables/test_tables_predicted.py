@@ -96,7 +96,7 @@ def test_what_is_predicted_never_depends_on_the_blocks(name, policies, features,
     for first, end in ((0, 1), (63, 65), (100, 101), (899, 900), (64, 128)):
         block = source.block(first, end)
         np.testing.assert_array_equal(block.value, whole.value[first:end])
-        np.testing.assert_array_equal(block.positions, np.arange(first, end))
+        np.testing.assert_array_equal(block.places, np.arange(first, end))
 
 
 def test_a_source_travels_without_its_policy(policies, features):

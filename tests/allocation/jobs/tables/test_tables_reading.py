@@ -43,7 +43,7 @@ def agrees(block: Block, first: int, end: int) -> None:
         assert table.dtype == np.float32
         assert table.flags.c_contiguous
         np.testing.assert_array_equal(table, expected(rows, kind))
-    np.testing.assert_array_equal(block.positions, np.arange(first, end))
+    np.testing.assert_array_equal(block.places, np.arange(first, end))
 
 
 @given(st.integers(0, 999), st.integers(1, 1_000))
@@ -264,6 +264,6 @@ def test_rows_and_keep_carry_everything_along(tmp_path):
     write(tmp_path, table)
     block = open_responses(tmp_path, attributes=["age"]).block(2, 10)
     kept = block.keep(np.arange(8) % 2 == 0).rows(1, 3)
-    assert kept.positions.tolist() == [4, 6] == kept.user_id.to_pylist() == kept.attributes["age"].to_pylist()
+    assert kept.places.tolist() == [4, 6] == kept.user_id.to_pylist() == kept.attributes["age"].to_pylist()
     np.testing.assert_array_equal(kept.value, expected(table, "value")[[4, 6]].astype(np.float32))
-    assert block.rows(3, 5).positions.tolist() == [5, 6]
+    assert block.rows(3, 5).places.tolist() == [5, 6]

@@ -70,9 +70,9 @@ def test_the_others_keep_their_positions(tmp_path):
     write(tmp_path / "t", responses(10))
     served = read_served(served_file(tmp_path), pa.int64(), ARMS)
     blocks = [unserved(block, served) for block in open_responses(tmp_path / "t").stream(4)]
-    assert [block.positions.tolist() for block in blocks] == [[0, 1, 3], [5, 6, 7], [8, 9]]
+    assert [block.places.tolist() for block in blocks] == [[0, 1, 3], [5, 6, 7], [8, 9]]
     assert [block.user_id.to_pylist() for block in blocks] == [[0, 1, 3], [5, 6, 7], [8, 9]]
-    assert blocks[2].position is None  # nobody of them was served
+    assert blocks[2].place is None  # nobody of them was served
 
 
 def test_a_csv_file_says_the_same(tmp_path):
