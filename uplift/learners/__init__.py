@@ -1,8 +1,9 @@
 """Response learners: from a log to the value and cost of every arm for every user.
 
 All are scikit-learn estimators behind one Protocol, `ResponseLearner`: `fit(X, value, treatment=t, cost=c)` and
-`predict(X) -> Response`; the rankers (`DirectRank`, `DRP`, `DCL`) predict a `Ranking`, returns alone. `save` and
-`load` keep a fitted one in a folder.
+`predict(X) -> Response`; the rankers (`DirectRank`, `DRP`, `DCL`) predict a `Ranking`, returns alone. For
+GridSearchCV `score` is R^2 of the value under the arm received, of a ranker the area under the cost curve (`aucc`).
+`save` and `load` keep a fitted one in a folder.
 """
 
 from importlib import import_module

@@ -15,7 +15,12 @@ from uplift.response import Response
 
 @runtime_checkable
 class ResponseLearner(Protocol):
-    """Anything with `fit` and `predict` of these shapes; `TwoStage` and the baselines take it."""
+    """Anything that learns the value and the cost of every arm from a log; `TwoStage` and the baselines take it.
+
+    Those of this package are scikit-learn estimators besides: `get_params`, `clone`, and `score`, the share of the
+    logged value's variance that the prediction for the arm received explains (R^2, weighed by 1 / propensity).
+    `isinstance` sees the names of the two methods alone, not what they take.
+    """
 
     def fit(
         self,
@@ -27,11 +32,37 @@ class ResponseLearner(Protocol):
         propensity: ArrayLike | None = None,
         arms: Sequence[str] | None = None,
     ) -> Self:
-        """Learn from a log: X (n, d), value (n,), treatment (n,) in 0..K, cost (n,), propensity (n, K+1)."""
+        """Learn from a log of n users; the learner itself.
+
+        Parameters
+        ----------
+        X : (n, d) numbers known before the treatment, an array or a data frame; NaN only where the learner takes it.
+        value : (n,) logged outcome in the campaign's value unit, may be negative.
+        treatment : (n,) the arm received, 0..K with 0 for control; booleans, or with `arms` their names, will do.
+        cost : (n,) money spent on the user, may be negative; None is 0 for everybody.
+        propensity : (n, K+1) probability of each arm, rows summing to 1. A user then counts with 1 / propensity of
+            the arm received, which makes the loss on the arms received unbiased for that on all arms. None weighs
+            users alike; learners that need a propensity then take the arms' shares or estimate it, as they say.
+        arms : names of the K+1 arms, control first; None names them "0" to "K".
+
+        Assumes that users are independent, and that treatment was random given X with these propensities: no common
+        cause of treatment and value is left out of X, and each user could get each arm. Misleads where a feature was
+        measured after the treatment: it hides the effect that went through it.
+        Raises InputError for lengths that differ, amounts that are missing, infinite, beyond 1e30 or hardly vary (by
+        1e-5 of their size: single precision), missing features where the learner takes none, columns of text, an arm
+        unknown or without users, one arm alone, propensities outside (0, 1] or not summing to 1, and parameters
+        out of range; scikit-learn's ValueError for an X of another shape, infinite, of words or of one row.
+        """
         ...
 
     def predict(self, X: ArrayLike) -> Response:
-        """Value and cost of every arm for every row of X."""
+        """Expected value (value units) and cost (money) of every arm, (n, K+1) each, for every row of X (n, d).
+
+        Learners of this package keep the cost within the range logged under the arm. Misleads when added up over
+        the arms that it chose: what was chosen for a high prediction is worth less (the winner's curse), so verify
+        on other users. Raises scikit-learn's NotFittedError before `fit`, its ValueError for other features than
+        those of `fit`, and InputError for cells that are no numbers, or missing where the learner takes none.
+        """
         ...
 
 

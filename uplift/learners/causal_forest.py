@@ -80,7 +80,12 @@ class CausalForest(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries
         propensity: ArrayLike | None = None,
         arms: Sequence[str] | None = None,
     ) -> Self:
-        """Fit value and cost. Shapes as in `ResponseLearner`; raises InputError on input that does not fit."""
+        """Fit value and cost; arguments, units and errors as in `ResponseLearner.fit`, for bases `SLearner.fit`.
+
+        X must have no missing cells. Raises InputError also for an arm with fewer users than folds (3), settings of
+        the trees out of range, a `propensity_base` that is no classifier, and a classifier for a value other than
+        0/1 or with under 10 of either.
+        """
         from econml.dml import CausalForestDML
 
         seed = whole(self.seed)
@@ -114,14 +119,17 @@ class CausalForest(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries
         return self
 
     def predict(self, X: ArrayLike) -> Response:
-        """Value and cost of every arm for every row of X (n, d)."""
+        """Value and cost of every arm for every row of X (n, d); see `ResponseLearner.predict`."""
         features = read_features(self, X)
         value: Array = np.tile(expected(self.control_model_, features)[:, None], (1, len(self.arms_)))
         value[:, 1:] += self.forest_.predict(features)
         return Response(value, self.costs_.predict(features), self.arms_)
 
     def effect_interval(self, X: ArrayLike, *, level: float = 0.95) -> tuple[Array, Array]:
-        """Lower and upper end of the pointwise interval of each effect, (n, K) each, in the value's unit."""
+        """Lower and upper end of the pointwise interval of each effect, (n, K) each, in the value's unit.
+
+        Of each user alone: with many users some effects lie outside. Raises InputError for a level outside (0, 1).
+        """
         features = read_features(self, X)
         check_fraction(level, "level", 0.95)
         _, lower, upper = self.forest_.predict(features, interval=True, alpha=1 - level)

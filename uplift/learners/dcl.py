@@ -80,7 +80,8 @@ class DCL(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no types
         propensity: ArrayLike | None = None,
         arms: Sequence[str] | None = None,
     ) -> Self:
-        """Fit the net. Shapes as in `ResponseLearner`; raises InputError on input that does not fit."""
+        """Fit the net; arguments and errors as in `ResponseLearner.fit`. X may have missing cells (NaN); a cost of
+        None is 0. InputError also for a price below 0, settings out of range, a loss that is no longer finite."""
         price = number_or_none("price", self.price, zero=True)
         log = checked_log(self, X, value, treatment, cost, propensity, arms, missing=True)
         if price is None:

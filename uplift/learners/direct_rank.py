@@ -34,7 +34,7 @@ class DirectRank(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries n
     -----
     Assumes that treatment was random given X with the propensities given (the arms' shares where none are).
     Misleads where taken for a return: only its order means something, and with long training it falls into two
-    values, above and below the average return. Raises InputError where treatments cost nothing extra on average.
+    values, above and below the average return. Raises InputError where a treatment costs nothing extra on average.
     Source: Du, Lee and Ghaffarizadeh 2019, PMLR 104; see `ranking_losses.drm_loss`.
     """
 
@@ -66,14 +66,18 @@ class DirectRank(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries n
         propensity: ArrayLike | None = None,
         arms: Sequence[str] | None = None,
     ) -> Self:
-        """Fit the net. Shapes as in `ResponseLearner`; raises InputError on input that does not fit."""
+        """Fit the net; arguments, units and errors as in `ResponseLearner.fit`. X may have missing cells (NaN).
+
+        Raises InputError also where a treatment costs nothing extra on average, as all do with cost None, for
+        settings out of range, and for a loss that is no longer finite.
+        """
         log = checked_log(self, X, value, treatment, cost, propensity, arms, missing=True)
         check_costly(log)
         fit_scorer(self, log, drm_loss, log.value / spread(log.value), log.cost / spread(log.cost))
         return self
 
     def predict(self, X: ArrayLike) -> Ranking:
-        """The score of every treatment for every row of X (n, d), within (-1, 1); only its order counts."""
+        """The score of every treatment for every row of X (n, d), (n, K) in (-1, 1); only its order counts."""
         return Ranking(np.tanh(rank(self, X)), self.arms_)
 
     score = cost_curve_score

@@ -84,7 +84,11 @@ class DRLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no
         propensity: ArrayLike | None = None,
         arms: Sequence[str] | None = None,
     ) -> Self:
-        """Fit value and cost. Shapes as in `ResponseLearner`; raises InputError on input that does not fit."""
+        """Fit value and cost; arguments, units and errors as in `ResponseLearner.fit`, for bases `SLearner.fit`.
+
+        Raises InputError also for an arm with fewer users than folds (3), `min_propensity` outside [0, .5), a `final`
+        or `propensity_base` of another kind, and a classifier for a value other than 0/1 or with under 10 of either.
+        """
         seed = whole(self.seed)
         log = checked_log(self, X, value, treatment, cost, propensity, arms, missing=self._missing())
         from econml.dr import DRLearner as EconMLDRLearner
@@ -116,7 +120,7 @@ class DRLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no
         return self
 
     def predict(self, X: ArrayLike) -> Response:
-        """Value and cost of every arm for every row of X (n, d)."""
+        """Value and cost of every arm for every row of X (n, d); see `ResponseLearner.predict`."""
         features = read_features(self, X, missing=self._missing())
         control = expected(self.control_model_, features)
         effects = [np.ravel(model.predict(features)) for model in self.effect_models_]
@@ -127,7 +131,7 @@ class DRLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no
         """Lower and upper end of the pointwise interval of each effect, (n, K) each, in the value's unit.
 
         Of the effect projected on the final model: where a line cannot follow the effect, the interval of "linear"
-        covers the line. Raises InputError for a final model that has no intervals.
+        covers the line. Raises InputError for a final model without intervals and a level outside (0, 1).
         """
         features = read_features(self, X, missing=self._missing())
         check_fraction(level, "level", 0.95)

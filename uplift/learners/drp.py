@@ -84,7 +84,11 @@ class DRP(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no types
         propensity: ArrayLike | None = None,
         arms: Sequence[str] | None = None,
     ) -> Self:
-        """Fit the net. Shapes as in `ResponseLearner`; raises InputError on input that does not fit."""
+        """Fit the net; arguments, units and errors as in `ResponseLearner.fit`. X may have missing cells (NaN).
+
+        Raises InputError also where a treatment costs nothing extra on average, as all do with cost None, for a
+        `largest_return` of 0 or less, settings out of range, and a loss that is no longer finite.
+        """
         bound = number_or_none("largest_return", self.largest_return)
         log = checked_log(self, X, value, treatment, cost, propensity, arms, missing=True)
         extra_cost = check_costly(log)
@@ -101,7 +105,7 @@ class DRP(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no types
         return self
 
     def predict(self, X: ArrayLike) -> Ranking:
-        """Extra value per extra unit of money of every treatment for every row of X (n, d), never negative."""
+        """Extra value per extra unit of money, (n, K), of each treatment for every row of X (n, d), never below 0."""
         score = rank(self, X)
         return Ranking(self.largest_return_ * expit(score), self.arms_)
 

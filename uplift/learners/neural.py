@@ -116,10 +116,11 @@ class NeuralResponse(BaseEstimator):  # type: ignore[misc]  # scikit-learn carri
         propensity: ArrayLike | None = None,
         arms: Sequence[str] | None = None,
     ) -> Self:
-        """Fit the net. Shapes as in `ResponseLearner`.
+        """Fit the net; arguments, units and errors as in `ResponseLearner.fit`. X may have missing cells (NaN).
 
-        Raises InputError on input that does not fit, a parameter outside its range, an outcome outside the support
-        of the likelihood asked for, and known costs that fall from arm to arm where cost is to be monotone.
+        Raises InputError also for a parameter outside its range, a device that is not here, an outcome outside the
+        support of the likelihood asked for, known costs that fall from arm to arm where cost is to be monotone, and
+        a loss that is no longer finite.
         """
         begun = self.begin(X, value, treatment=treatment, cost=cost, propensity=propensity, arms=arms)
         schedule = Schedule(self.epochs, self.batch_size, self.lr, self.weight_decay, self.progress)
@@ -137,7 +138,7 @@ class NeuralResponse(BaseEstimator):  # type: ignore[misc]  # scikit-learn carri
     ) -> NetFit:
         """The log and the net at its starting weights, for whoever trains it by another loss; then `finish`.
 
-        Arguments and errors as in `fit`.
+        Arguments and errors as in `fit`. The result holds `net`, to be trained in place, and `log`.
         """
         Schedule(self.epochs, self.batch_size, self.lr, self.weight_decay, self.progress)  # refused before any work
         hidden = layers(self.hidden)
@@ -154,7 +155,10 @@ class NeuralResponse(BaseEstimator):  # type: ignore[misc]  # scikit-learn carri
         return NetFit.begin(log, (values, costs), ~paid.known, (worth, np.stack([low, high])), hidden, device, rng)
 
     def finish(self, begun: NetFit, losses: Sequence[float]) -> Self:
-        """Become the model of what `begin` gave and somebody has trained since."""
+        """Become the model of what `begin` gave and somebody has trained since; the learner itself.
+
+        `losses` are the mean loss of each epoch, kept as `losses_`.
+        """
         values, costs = begun.outcomes
         self.arms_ = begun.log.arms
         self.net_ = begun.net.requires_grad_(False).to("cpu")

@@ -67,7 +67,11 @@ class SLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no 
         propensity: ArrayLike | None = None,
         arms: Sequence[str] | None = None,
     ) -> Self:
-        """Fit value and cost. Shapes as in `ResponseLearner`; raises InputError on input that does not fit."""
+        """Fit value and cost; arguments, units and errors as in `ResponseLearner.fit`.
+
+        Raises InputError also for a base that is no regressor or classifier, a classifier for a value with fractions,
+        and a base that takes no `sample_weight` where propensities differ between users.
+        """
         missing = takes_missing(self.base, self.cost_base)
         seed = whole(self.seed)
         log = checked_log(self, X, value, treatment, cost, propensity, arms, missing=missing)
@@ -87,7 +91,7 @@ class SLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no 
         return self
 
     def predict(self, X: ArrayLike) -> Response:
-        """Value and cost of every arm for every row of X (n, d)."""
+        """Value and cost of every arm for every row of X (n, d); see `ResponseLearner.predict`."""
         features = read_features(self, X, missing=takes_missing(self.base, self.cost_base))
         n, K = len(features), len(self.arms_) - 1
         value: Array = np.empty((n, K + 1))

@@ -66,7 +66,7 @@ def save(model: BaseEstimator, folder: str | Path) -> Path:
 
 
 def load(folder: str | Path, *, trusted: Sequence[str] = ()) -> Any:
-    """The learner that `save` wrote.
+    """The learner, or pipeline, that `save` wrote; it predicts what that one did, to the bit.
 
     `trusted` names further types that may be built, for bases of other packages and for scikit-learn's compiled
     trees (`sklearn.tree._tree.Tree`). Nothing in the folder is run as code; what is known are scikit-learn's plain

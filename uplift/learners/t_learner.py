@@ -56,7 +56,7 @@ class TLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no 
         propensity: ArrayLike | None = None,
         arms: Sequence[str] | None = None,
     ) -> Self:
-        """Fit value and cost. Shapes as in `ResponseLearner`; raises InputError on input that does not fit."""
+        """Fit value and cost; arguments, units and errors as in `ResponseLearner.fit`, for bases `SLearner.fit`."""
         bases = (self.base, self.cost_base)
         seed = whole(self.seed)
         log = checked_log(self, X, value, treatment, cost, propensity, arms, missing=takes_missing(*bases))
@@ -66,7 +66,7 @@ class TLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no 
         return self
 
     def predict(self, X: ArrayLike) -> Response:
-        """Value and cost of every arm for every row of X (n, d)."""
+        """Value and cost of every arm for every row of X (n, d); see `ResponseLearner.predict`."""
         features = read_features(self, X, missing=takes_missing(self.base, self.cost_base))
         value: Array = np.column_stack([expected(model, features) for model in self.value_models_])
         return Response(value, self.costs_.predict(features), self.arms_)

@@ -77,7 +77,10 @@ class XLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no 
         propensity: ArrayLike | None = None,
         arms: Sequence[str] | None = None,
     ) -> Self:
-        """Fit value and cost. Shapes as in `ResponseLearner`; raises InputError on input that does not fit."""
+        """Fit value and cost; arguments, units and errors as in `ResponseLearner.fit`, for bases `SLearner.fit`.
+
+        Raises InputError also for an `effect_base` that is no regressor, a `propensity_base` that is no classifier.
+        """
         seed = whole(self.seed)
         log = checked_log(self, X, value, treatment, cost, propensity, arms, missing=self._missing())
         self.arms_ = log.arms
@@ -104,7 +107,7 @@ class XLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no 
         return self
 
     def predict(self, X: ArrayLike) -> Response:
-        """Value and cost of every arm for every row of X (n, d)."""
+        """Value and cost of every arm for every row of X (n, d); see `ResponseLearner.predict`."""
         features = read_features(self, X, missing=self._missing())
         p = np.tile(self.share_, (len(features), 1))
         if self.propensity_model_ is not None:
