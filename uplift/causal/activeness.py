@@ -33,7 +33,9 @@ def strata(activeness: ArrayLike, n_strata: int = 5) -> NDArray[np.int64]:
     that at least the share s/S of the users does not exceed. Equal activeness is never split, so ties make strata
     unequal, and a stratum that ties leave empty is closed up. With 5 strata the top one is `head`.
 
-    Raises InputError for activeness that is missing, not finite or constant, and for fewer than 2 strata.
+    `activeness` (n,) counts past behaviours, in any unit: only its order counts. Misleads as a cause: who is active
+    is partly the result of past treatment. Raises InputError for activeness that is missing, not finite or constant,
+    and for fewer than 2 strata.
     """
     a = _checked(activeness)
     if not isinstance(n_strata, int | np.integer) or n_strata < 2:
@@ -47,8 +49,8 @@ def head(activeness: ArrayLike, quantile: float = HEAD_QUANTILE) -> NDArray[np.b
     """Who is above the quantile of activeness, (n,) booleans; the rest is the tail.
 
     The quantile is the smallest activeness that at least this share of the users does not exceed; ties stay on one
-    side, so the head holds at most 1 - quantile of the users. Raises InputError as `strata` does, and when the head
-    is empty.
+    side, so the head holds at most 1 - quantile of the users. Raises InputError for activeness as `strata` does, for
+    a quantile outside (0, 1), and when the head is empty.
     """
     a = _checked(activeness)
     check_fraction(quantile, "quantile", HEAD_QUANTILE)
@@ -66,7 +68,14 @@ def head(activeness: ArrayLike, quantile: float = HEAD_QUANTILE) -> NDArray[np.b
 
 @dataclass(frozen=True, eq=False)
 class StratumEffect:
-    """One arm in one group of users: the raw difference (confounded) beside the adjusted effect, value units."""
+    """One arm in one group of users: the raw difference (confounded) beside the adjusted effect, value units a user.
+
+    Attributes
+    ----------
+    stratum : name of the group: "all", "tail", "head", "1 of 5" (the least active) and so on. arm : name.
+    users : of the group, whatever their arm. lowest, highest : their smallest and largest activeness.
+    raw : by `raw_effect`. adjusted : by `Adjustment.effect` on all users of the group.
+    """
 
     stratum: str
     arm: str
@@ -79,14 +88,24 @@ class StratumEffect:
 
 @dataclass(frozen=True, eq=False)
 class ActivenessEffects:
-    """Raw and adjusted effects of every arm for all users, tail, head and each stratum, under `assumption`."""
+    """Raw and adjusted effects of every arm for all users, tail, head and each stratum, under `assumption`.
+
+    Attributes
+    ----------
+    rows : a `StratumEffect` a group and arm but control. assumption : the text under which they are causal.
+
+    Misleads where groups are many: each interval holds alone, and some leave the truth out by chance.
+    """
 
     rows: tuple[StratumEffect, ...]
     assumption: str = ASSUMPTION
 
     def frame(self, level: float = 0.95) -> pd.DataFrame:
         """Tidy frame, one row a stratum and arm: users, range of activeness, both effects with intervals,
-        and how many of the users are outside the support (`dropped`), of whom the adjusted effect says nothing."""
+        and how many of the users are outside the support (`dropped`), of whom the adjusted effect says nothing.
+
+        Raises InputError for a level outside (0, 1).
+        """
         import pandas as pd
 
         records = []
@@ -126,10 +145,11 @@ def activeness_effects(
     """The raw and the adjusted effect of every arm side by side: for all, tail, head, and each quantile group.
 
     `adjustment` is that of `adjust(campaign)`, which is fitted here when None is given; it has activeness among its
-    covariates. `cluster` (n,) is for that fit; rows of a cluster count once on both sides. Effects on all users of
-    the group (AIPW), so differences between strata are not differences of who
-    was treated. Holds under `ASSUMPTION`, which the result carries. Raises InputError for a campaign without
-    activeness, an adjustment of another log, a cluster beside an adjustment, and where a group lacks an arm.
+    covariates. `cluster` (n,) is for that fit; rows of a cluster count once on both sides. `n_strata` as in `strata`;
+    `seed` is that of the fit. Effects on all users of the group (AIPW), in value units a user, so differences between
+    strata are not differences of who was treated. Holds under `ASSUMPTION`, which the result carries.
+    Raises InputError for a campaign without activeness or one that `strata` or `head` refuses, an adjustment of
+    another log, a cluster beside an adjustment, and a group with under 2 users of an arm or none inside the support.
     """
     check_campaign(campaign)
     if campaign.activeness is None:

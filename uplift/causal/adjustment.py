@@ -78,7 +78,10 @@ class Adjustment:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Where the trim leaves users out because an arm is rare, not because it does not reach them; in words."""
+        """Where the trim leaves users out because an arm is rare, not because it does not reach them; in words.
+
+        Of the effect on all: an arm with a share below 5 x trim while somebody falls out. Empty when there is none.
+        """
         return rare_arms(self, "all")
 
     def __str__(self) -> str:
@@ -112,14 +115,19 @@ class Adjustment:
         """Who may be compared, (n,): no weight w_g(x) / p_j(x) above 1 / trim.
 
         For "all" j runs over every arm, so that all effects speak for the same users (trim <= p_j for each j); for
-        "treated" and "untreated" over control and `arm`. A trim of 0 keeps everybody.
+        "treated" and "untreated" over control and `arm`. A trim of 0 keeps everybody. Raises InputError for an
+        unknown target or arm.
         """
         weight, _ = self.target_weights(target, arm)
         compared = self.propensity if target == "all" else self.propensity[:, [0, treated_position(arm, self.arms)]]
         return np.asarray((compared >= self.trim * weight[:, None]).all(axis=1))
 
     def mean(self, arm: str | int, *, users: ArrayLike | None = None, method: str = "aipw") -> Estimate:
-        """Mean value a user if everybody (or of `users`, a mask (n,) fixed by what was known) received `arm`."""
+        """Mean value a user if everybody (or of `users`, a mask (n,) fixed by what was known) received `arm`.
+
+        `method` as in `effect`; control may be the arm. Speaks for the users who are `supported()`. Raises
+        InputError as `effect` does.
+        """
         j = arm_position(arm, self.arms)
         rows, dropped = self._rows("all", j, users)
         weight, member = self.target_weights("all", j)
@@ -144,8 +152,8 @@ class Adjustment:
         users : mask (n,): only these, a group fixed by what was known before the treatment, such as a stratum.
         method : "aipw", or "ipw", which ignores the outcome models.
 
-        Raises InputError for an unknown arm, target or method, and when the target has no supported user of either
-        arm.
+        Raises InputError for an unknown arm, target or method, control as the arm, `users` that is no mask, and when
+        there is no supported user of either arm.
         """
         j = treated_position(arm, self.arms)
         rows, dropped = self._rows(target, j, users)
@@ -164,11 +172,14 @@ class Adjustment:
         )
 
     def effects(self, target: str = "all", **options: Any) -> tuple[Estimate, ...]:
-        """`effect` of each arm but control, in their order."""
+        """`effect` of each arm but control on `target`, in their order; `options` are its `users` and `method`."""
         return tuple(self.effect(j, target, **options) for j in range(1, len(self.arms)))
 
     def frame(self, level: float = 0.95) -> pd.DataFrame:
-        """Tidy frame of the effects, one row an arm, target and method, with their intervals."""
+        """Tidy frame of the effects, one row an arm, target and method, with their intervals of this level.
+
+        Raises InputError where one of them cannot be told (see `effect`), and for a level outside (0, 1).
+        """
         import pandas as pd
 
         parts = []
@@ -183,7 +194,7 @@ class Adjustment:
 
     def target_weights(self, target: str, arm: str | int = 1) -> tuple[Array, Array]:
         """w_g(x) and h of the target population (see the notes of the class), (n,) each; for "all" the same whatever
-        the `arm`, which must be one of the log all the same."""
+        the `arm`, which must be one of the log all the same. Raises InputError for another target or arm."""
         check_target(target)
         if target == "all":
             arm_position(arm, self.arms)
@@ -194,7 +205,7 @@ class Adjustment:
         return self.propensity[:, g], (self.treatment == g).astype(np.float64)
 
     def check_log(self, campaign: Campaign) -> None:
-        """Refuse a campaign whose users, treatments or values are not those that were adjusted."""
+        """Raise InputError for a campaign whose users, treatments or values are not those that were adjusted."""
         if self.propensity.shape != (len(campaign), len(campaign.arms)):
             raise InputError(
                 f"the adjustment is of {len(self.value):,} users and {len(self.arms)} arms, the campaign has "
@@ -272,8 +283,9 @@ def adjust(
 
     Misleads where the models are too smooth for the assignment: the intervals know of sampling alone, not of the
     confounding that is left in (`tests/benchmarks/adjustment.py` measures both on simulated logs).
-    Raises InputError for a log of one arm, an arm of one user, a trim outside [0, .5), propensities of 0, and where a
-    model cannot learn, as boosted trees cannot from one user of an arm, nor a classifier from spend.
+    Raises InputError for a log of one arm, a trim outside [0, .5), folds as in `assign_folds`, models of another
+    kind, estimated propensities of 0, and where a model cannot learn, as boosted trees cannot from one user of an
+    arm, nor a classifier from spend.
 
     Examples
     --------

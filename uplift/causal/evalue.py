@@ -17,8 +17,9 @@ HALF_WIDTH = 1.78  # the same, times the normal quantile of a 95% interval
 class EValue:
     """`point` for the estimate, `limit` for the end of its interval that is nearer to no effect (1 where it is in).
 
-    A risk ratio of this size, of the confounder with the treatment and with the outcome both, above what is adjusted
-    for, could explain the effect away; weaker confounding could not. At least 1; 1 means that none is needed.
+    `limit` is None where no interval was given; both are risk ratios, without a unit. A risk ratio of this size, of
+    the confounder with the treatment and with the outcome both, above what is adjusted for, could explain the effect
+    away; weaker confounding could not. At least 1; 1 means that none is needed.
     """
 
     point: float

@@ -33,14 +33,15 @@ class OverlapReport:
     ----------
     arms, features : names. target : "all", "treated" or "untreated"; compared : positions of the arms compared.
     users : (K+1,) users of each arm. smallest : (K+1,) smallest propensity of each arm over the users of the target.
-    effective : (K+1,) effective sample size of each arm under the target's weights, (sum o)^2 / sum o^2.
+    effective : (K+1,) effective sample size of each arm under the target's weights, (sum o)^2 / sum o^2; 0 for an
+        arm that is not compared.
     before, after : (K+1, d) standardised mean difference of each feature between the arm and control, without and
-        with the weights; 0 for control. (mean_j - mean_0) / sqrt((s_j^2 + s_0^2) / 2) with the unweighted variances
-        both times; infinite where both are constant and differ.
+        with the weights; 0 for control and for arms that are not compared. (mean_j - mean_0) / sqrt((s_j^2 + s_0^2) /
+        2) with the unweighted variances both times; infinite where both are constant and differ.
     outside : (n,) who is outside the support: weights above 1 / trim would be needed (`Adjustment.supported`).
     members : (n,) who is in the target. trim : as in `adjust`. described : what sets apart who is outside, in words.
     rare : of arms so rare that the trim drops users for it, in words (`Adjustment.warnings`).
-    warnings : what speaks against the comparison, in words; verdict : all of it in one line.
+    warnings : what speaks against the comparison, in words; verdict : in one line.
 
     Balance of means does not show that the distributions agree, and says nothing of what was not measured.
     Source of the standardised difference: Austin 2009, Statistics in Medicine 28(25); the formula is the usual one,
@@ -102,7 +103,10 @@ class OverlapReport:
 
     @property
     def verdict(self) -> str:
-        """ "good", "limited" or "poor", with the count of warnings."""
+        """ "good" (no warning), "limited" or "poor", with the count of warnings.
+
+        Poor: more than 10% of the target outside the support, or a feature off by more than .25 after weighting.
+        """
         count = len(self.warnings)
         if not count:
             return "good: every arm compared reaches the whole target, and weighting balances the features"
@@ -168,12 +172,24 @@ class OverlapReport:
 def overlap(
     campaign: Campaign, adjustment: Adjustment, target: str = "all", arm: str | int | None = None
 ) -> OverlapReport:
-    """Support and balance under the weights that `adjustment.effect(arm, target)` uses.
+    """Who can be compared at all, and how alike the arms are under the weights of `adjustment.effect(arm, target)`.
 
-    `arm` is the one compared with control; None is every arm for "all", and the first for "treated" and "untreated".
-    For "all" the support is that of every arm all the same, as in `Adjustment.supported`. Effective sizes and
-    balance are those of the users inside the support. Raises InputError when the adjustment is of another log, the
-    target is unknown, the arm is control, or nobody is inside the support.
+        o_ij = w_g(x_i) 1[t_i = j] / p_j(x_i) inside the support, else 0      (w_g as in `Adjustment`)
+
+    Parameters
+    ----------
+    campaign : the log. Its `covariates`, features and activeness, are what balance is asked of.
+    adjustment : `adjust(campaign)` of the same log, whose propensities and trim are used.
+    target : "all", "treated" or "untreated": whom the effect is about.
+    arm : the one compared with control; None is every arm for "all", and the first for "treated" and "untreated".
+        For "all" the support is that of every arm all the same, as in `Adjustment.supported`.
+
+    Effective sizes and the balance `after` are those of the users inside the support. Shows whether every user of
+    the target could have got each arm (positivity), and whether the propensities undo the assignment as far as means
+    of measured features tell; says nothing of a cause that was not measured, so it misleads where few features
+    were logged.
+    Raises InputError when the adjustment is of another log, the target is unknown, the arm is unknown or control, or
+    no user of an arm compared is inside the support.
     """
     check_campaign(campaign)
     check_target(target)

@@ -96,7 +96,7 @@ class PolicySensitivity:
         return str(self)
 
     def frame(self) -> pd.DataFrame:
-        """Tidy frame, one row a Gamma."""
+        """Tidy frame, one row a Gamma: `_low` and `_high` of value and gain, with a bootstrap of `gain_interval`."""
         import pandas as pd
 
         columns = {"gamma": self.gamma}
@@ -123,7 +123,8 @@ def policy_sensitivity(
     ----------
     decision, comparison : (n,) arms; comparison None is control for everybody. Both must be fixed without the logged
         values of these users, else the gain is too good from the start.
-    gammas : odds ratios, each at least 1. n_bootstrap : resamples for `gain_interval`, 0 for none; `level` of it.
+    gammas : odds ratios, each from 1 to 1e6. n_bootstrap : resamples for `gain_interval`, 0 for none. level, seed :
+        of it.
 
     Marginal sensitivity model, for each arm j apart:  1/Gamma <= odds(p_j(x)) / odds(p_j(x, u)) <= Gamma,  so the
     weight of a user with t = z lies in [1 + (1/p - 1)/Gamma, 1 + (1/p - 1) Gamma], and
@@ -147,7 +148,8 @@ def policy_sensitivity(
     extension to several arms.
 
     Raises InputError for a campaign without propensities (`with_propensity` estimates them), decisions that do not
-    fit, a Gamma below 1, or when no logged user received what the decision, or the comparison, would give.
+    fit, a Gamma, `level` or `n_bootstrap` out of range, or when no logged user received what the decision, or the
+    comparison, would give.
     """
     check_campaign(campaign)
     if campaign.propensity is None:

@@ -41,7 +41,7 @@ class Stratified:
 
     def weights(self, target: str = "all", arm: str | int = 1) -> Array:
         """P(z) of the target population, (S,), summing to 1: shares of all users, of those who received `arm`
-        ("treated"), or of those who received control ("untreated")."""
+        ("treated"), or of those who received control ("untreated"). Raises InputError for another target or arm."""
         users = _of_target(self.count, target, treated_position(arm, self.arms))
         return np.asarray(users / users.sum())
 
@@ -52,6 +52,7 @@ class Stratified:
             standard_error^2 = sum_z P(z)^2 (s_zj^2 / n_zj + s_z0^2 / n_z0) + sum_z P(z) (tau_z - tau)^2 / n
 
         n: users of the target. The second term is there because the strata's shares are themselves a sample.
+        Raises InputError for an unknown arm, control as the arm, and an unknown target.
         """
         j = treated_position(arm, self.arms)
         w = self.weights(target, j)
@@ -79,7 +80,10 @@ class Stratified:
         return str(self)
 
     def frame(self, target: str = "all") -> pd.DataFrame:
-        """Tidy frame, one row a stratum and arm but control: users of both, weight, effect, standard error."""
+        """Tidy frame, one row a stratum and arm but control: users of both, weight P(z), effect and standard error.
+
+        The last two are of the stratum alone, in value units a user; weights and errors as in `weights`.
+        """
         import pandas as pd
 
         rows = []
@@ -102,18 +106,24 @@ class Stratified:
 
 
 def stratified(campaign: Campaign, stratum: ArrayLike, *, lacking: str = "refuse") -> Stratified:
-    """Backdoor adjustment over discrete strata, `sum_z E[value | arm, z] P(z)`.
+    """Backdoor adjustment over discrete strata, without models: effects within each stratum, averaged over strata.
+
+        effect of arm j = sum_z P(z) (E[value | arm j, z] - E[value | control, z])
 
     Parameters
     ----------
-    stratum : (n,) labels, what all common causes of treatment and value are reduced to.
+    stratum : (n,) labels (text, whole numbers), what all common causes of treatment and value are reduced to.
     lacking : where an arm has fewer than 2 users in a stratum: "refuse" raises, "drop" leaves the stratum out, says
         so in `dropped`, and changes whom the answer is about.
 
-    Assumes that within a stratum treatment was as good as random. Misleads when strata are so coarse that it was not.
+    Returns a `Stratified`: counts, means and variances of the value by stratum and arm, whose `effect` and
+    `weights` choose the target population. Propensities of the campaign are not used, nor its features.
+
+    Assumes that within a stratum treatment was as good as random, and that users are independent. Misleads when
+    strata are so coarse that it was not random in them, or so fine that "drop" leaves few users.
     Source: Pearl 1995, Biometrika 82(4), the backdoor adjustment; the formula is the standard one, its number in the
-    paper was not checked. Raises InputError for labels of another length, missing or of several types, or (with
-    "refuse", and always when no stratum is left) for strata that lack an arm.
+    paper was not checked. Raises InputError for labels of another length, missing or of several types, another word
+    for `lacking`, or (with "refuse", and always when no stratum is left) for strata that lack an arm.
     """
     check_campaign(campaign)
     labels, code = label_codes(stratum, len(campaign), "stratum")

@@ -35,9 +35,21 @@ def rules() -> tuple[str, ...]:
 def rule(name: str, *, seed: int | np.random.Generator = 0, **parameters: Any) -> Rule:
     """The rule of this name, such as `rule("pcgrad", seed=1)` or `rule("norm_matched", gamma=0.5)`.
 
+        sum                    sum_i w_i g_i: the gradient of the sum of the losses
+        erm                    sum_z (n_z / N) g_z; weights are the events n_z of the groups, and needed
+        balanced               sum_z P(z) g_z; weights are the users of the groups, equal by default
+        pcgrad                 sum_i g_i', each g_i less what opposes another g_j
+        agr_sum, agr_rand      the sum where no two groups have opposite signs, elsewhere 0, or noise of like size
+        gradient_aggregation   groups that oppose the mean left out, the others weighed by how they agree
+        norm_matched           f + gamma |f| / |s'| s': a second loss, turned and sized so as not to undo the first
+        upgrad, mgda, ...      those of torchjd (`rules` lists all)
+
+    Formulas in full, what misleads and sources: in the docstrings of `uplift.causal.aggregation.linear`, `conflict`,
+    `auxiliary` and `published`, a function each.
+
     `seed` matters to "pcgrad", "agr_rand" and "graddrop", which draw: a rule goes on drawing from call to call, and a
     new rule of the same seed draws the same. The other `parameters` are those of the rule's own function.
-    Raises InputError for an unknown name or parameter.
+    Raises InputError for an unknown name or parameter, and where torchjd, or what a rule of it needs, is missing.
     """
     if not isinstance(name, str):
         raise InputError(f"the name of a rule is {name!r}; text is expected, such as 'pcgrad'")
