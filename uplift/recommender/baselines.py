@@ -18,6 +18,8 @@ class Popularity:
     """Every history gets the same scores: how often each item occurs in the training part.
 
     count : (n_items,) int64, events of item code 1, 2, ...; an item bought twice by a user counts twice.
+
+    Misleads where tastes move: an old event counts as much as a new one.
     """
 
     count: NDArray[np.int64]
@@ -31,7 +33,7 @@ class Popularity:
     def scores(
         self, histories: Histories, rows: NDArray[np.int64], users: NDArray[np.int64] | None = None
     ) -> NDArray[np.float32]:
-        """The counts for each of the rows, (b, n_items); exact in single precision up to 16.7 M events an item."""
+        """The counts for each of the rows, (b, n_items), as `Scorer.scores`; exact up to 16.7 M events an item."""
         return np.tile(self.count.astype(np.float32), (len(rows), 1))
 
 
@@ -46,7 +48,7 @@ class LastItem:
     Scores are places in that order, not counts, because counts plus a share for popularity would lose ties and
     orders in single precision: an item that never followed scores its popularity's place among the distinct ones,
     and one that did scores above all of these, by its place among the followers. Scores of two histories do not
-    compare.
+    compare. Misleads where the events of one moment have no order of their own: neighbours are then chance.
 
     level : (n_items,) int64, each item's place among the distinct counts of popularity, from 0.
     followers : (n_items + 1, n_items) sparse scores, row v those of the items that came after item code v; row 0, of

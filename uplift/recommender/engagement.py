@@ -83,7 +83,7 @@ class Calibration:
         return cls(float(logit(target.mean())), 0.0)
 
     def probability(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Calibrated engagement of raw engagement, same shape; 0, of a user with no item left, stays 0."""
+        """Calibrated engagement of raw engagement (0..1), same shape; 0, of a user with no item left, stays 0."""
         r = np.asarray(raw, dtype=np.float64)
         return np.where(r > 0, expit(self.intercept + self.slope * _log_odds(r)), 0.0)
 

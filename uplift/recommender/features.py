@@ -127,7 +127,7 @@ def add_features(
 
 
 def feature_names(features: pd.DataFrame) -> Sequence[str]:
-    """The columns of `user_features` that are features: all but user_id."""
+    """The columns of `user_features` that are features: all but user_id. Raises InputError for another frame."""
     names = [str(name) for name in features.columns if name != "user_id"]
     if "user_id" not in features.columns or not {ENGAGEMENT, KNOWN} <= set(names):
         raise InputError(

@@ -21,9 +21,9 @@ class Gate:
     ----------
     difference, standard_error : (S,) float64, mean paired change of the metric and its standard error; NaN for a
         group with too few queries to judge.
-    low : (S,) float64, lower end of the interval.
+    low : (S,) float64, lower end of the interval; NaN as above.
     queries : (S,) int64.
-    passed : (S,) booleans, low >= -epsilon.
+    passed : (S,) booleans, low >= -epsilon where anything changed.
     epsilon, level : harm that is allowed, in units of the metric, and the level of the two-sided interval.
     """
 
@@ -57,15 +57,22 @@ def gate(
     level: float = 0.95,
     fewest: int = FEWEST,
 ) -> Gate:
-    """Judge a change group by group, from the metric of the same queries before and after it, (q,) each.
+    """Judge a change group by group, by a paired interval: a group that passes may be sent through it.
 
         d_i = after_i - before_i;   low_z = mean_z(d) - t(level, n_z - 1) sd_z(d) / sqrt(n_z)
-        passed: low_z >= -epsilon
+        passed: low_z >= -epsilon, n_z >= fewest, and some d_i of the group is not 0
 
-    With epsilon 0 a group passes only if its change is above zero beyond chance, so most true small gains are turned
-    away; a larger epsilon lets harm up to itself through. The queries must not have chosen what they judge, and
-    each must be of another user. A group of fewer than `fewest` queries never passes.
-    Raises InputError for arrays of other lengths, numbers that are not finite, and groups that are not there.
+    Parameters
+    ----------
+    before, after : (q,) the metric of the same queries without and with the change; larger is better.
+    group : (q,) whole numbers from 0 to n_groups - 1. epsilon : harm that is allowed, in units of the metric.
+    level : of the two-sided interval, by Student's t. fewest : queries of a group that can be judged, 2 at least.
+
+    Assumes queries that did not choose what they judge, each of another user, and enough of them for a normal mean.
+    Misleads at epsilon 0: most true small gains are turned away, and of many groups whose true change is 0 the share
+    (1 - level) / 2 passes all the same. A larger epsilon lets harm up to itself through.
+    Raises InputError for arrays of other lengths, a change that is not finite, groups that are not there, an epsilon
+    below 0 and a level outside (0, 1).
     """
     check_gate(epsilon, level)
     b, a = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)

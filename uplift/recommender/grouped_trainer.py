@@ -82,6 +82,7 @@ class GroupedTrainer:
     look : look at the validation every so many epochs, and at the last.
     diagnose : look at the groups' gradients every so many steps. Costs a pass of autograd a group with linear rules.
     seed : of the order of the examples, the negatives, the rule and dropout.
+    progress : told after each epoch: it, of how many, the mean loss, the last validation or None.
 
     Every group sees all its data in every epoch, whatever its size. "erm", "balanced" and "sum" are one pass of
     autograd a step, other rules one a group, each over its own examples.
@@ -108,9 +109,10 @@ class GroupedTrainer:
         data: Examples,
         validate: Callable[[], float] | None = None,
     ) -> Training:
-        """Train the parameters of `module` that require a gradient, in place.
+        """Train the parameters of `module` that require a gradient, in place; how it went.
 
-        `loss(rows, z, generator)` is the mean loss of these examples, all of group z. `validate()`, larger is better,
+        `loss(rows, z, generator)` is the mean loss of these examples, all of group z, and `data` says which group,
+        how many targets and users there are (`uplift.recommender.batches.Examples`). `validate()`, larger is better,
         chooses the epoch whose parameters are kept; without it the last are. Raises InputError for settings out of
         range, a group without examples, and a loss that is not finite.
         """

@@ -67,12 +67,18 @@ class Histories:
         return table
 
     def take(self, rows: ArrayLike) -> Histories:
-        """The histories of the given rows (indices or booleans), in their order; a row may stand more than once."""
+        """The histories of the given rows (indices or booleans), in their order; a row may stand more than once.
+
+        Raises InputError for a row that is not there.
+        """
         picked = self._checked(rows)
         return self._cut(self.offsets[picked], self.counts[picked])
 
     def first(self, counts: ArrayLike) -> Histories:
-        """The same users, each with its first `counts[i]` events, (n,) whole numbers from 0 to what the user has."""
+        """The same users, each with its first `counts[i]` events, (n,) whole numbers from 0 to what the user has.
+
+        Raises InputError for any other counts.
+        """
         c = np.asarray(counts)
         if c.shape != (len(self),) or c.dtype.kind not in "iu":
             raise InputError(

@@ -135,7 +135,8 @@ class Interactions:
     def from_parquet(cls, path: str | Path, *, user: str = "user", item: str = "item", **roles: Any) -> Self:
         """Interactions from a Parquet or CSV file; the arguments are those of `from_frame`.
 
-        In a CSV file users and items are kept as the text that they are, so that 007 stays 007.
+        In a CSV file users and items are kept as the text that they are, so that 007 stays 007. Raises InputError
+        as that does, and for a file that is missing, empty or not what its name says.
         """
         return cls.from_frame(read_table(path, (user, item)), user=user, item=item, **roles)
 

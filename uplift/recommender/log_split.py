@@ -39,7 +39,7 @@ class SplitBy:
             )
 
     def split(self, log: Interactions) -> Split:
-        """The log, split this way."""
+        """The log, split this way. Raises InputError as `split_by_time` does."""
         if self.validation_from is None:
             return leave_last_out(log)
         return split_by_time(log, self.validation_from, self.test_from)

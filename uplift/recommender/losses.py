@@ -19,7 +19,11 @@ _Function = Callable[[Backbone, Tensor, Tensor, int, torch.Generator, "Adapt | N
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss by name, with how many negatives it draws: "pointwise", "sampled_softmax" or "softmax".
+    """A loss of next-item recommendation by name, with how many negatives it draws; called, it is a mean over events.
+
+    Attributes
+    ----------
+    name : "pointwise", "sampled_softmax" or "softmax". negatives : how many, at least 1; "softmax" draws none.
 
     With s the scores, v the item that came next and N the negatives, drawn uniformly from all items:
 
@@ -30,7 +34,8 @@ class Loss:
     - softmax: the same over all items; exact, and its cost grows with their number.
 
     A negative that happens to be the item that came next is left out (softmax) or drawn once more (pointwise); the
-    user's earlier items may be negatives. Raises InputError for an unknown name and fewer than one negative.
+    user's earlier items may be negatives. Losses of different names or numbers of negatives do not compare.
+    Raises InputError for an unknown name and fewer than one negative.
     """
 
     name: str = "softmax"
@@ -50,7 +55,7 @@ class Loss:
         generator: torch.Generator,
         adapt: Adapt | None = None,
     ) -> Tensor:
-        """The mean loss over the targets of windows (b, L + 1) of item codes, a scalar."""
+        """The mean loss over the targets of windows `batch` (b, L + 1) of item codes, 0 at the right, a scalar."""
         targets = batch[:, 1:]
         known = targets.ne(0)
         # A last event is a target only; as an input it would have no target.
@@ -65,7 +70,10 @@ class Loss:
         generator: torch.Generator,
         adapt: Adapt | None = None,
     ) -> Tensor:
-        """The mean loss over targets (p,) of the states (p, ...) before them, a scalar."""
+        """The mean loss over targets (p,) of the states (p, ...) before them, a scalar; `net` is a `Backbone`.
+
+        `generator` draws the negatives; `adapt` is what a plugin does to the vector of the user, or None.
+        """
         return LOSSES[self.name](net, states, targets, self.negatives, generator, adapt)
 
 
@@ -107,3 +115,4 @@ LOSSES: dict[str, _Function] = {
     "sampled_softmax": _sampled_softmax,
     "softmax": _softmax,
 }
+"""Functions of the losses by name; `Loss` says what each computes."""

@@ -37,7 +37,7 @@ class Memory:
 
     @classmethod
     def fit(cls, train: Histories, n_items: int, n_groups: int) -> Self:
-        """Count the transitions of the training part, with weight 0 for every group."""
+        """Count the transitions of the training part (item codes 1..n_items), with weight 0 for every group."""
         after = np.ones(len(train.items), dtype=bool)
         after[train.offsets[:-1][train.counts > 0]] = False  # a first event comes after nothing
         later = np.flatnonzero(after)

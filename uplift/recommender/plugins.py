@@ -41,9 +41,17 @@ class Plugin(nn.Module):
 class Plugins(nn.Module):
     """A plugin for each of S groups, and the groups that are routed through theirs; the others get the backbone.
 
+        y = x + W_up relu(W_down x + b),   W_down (r, d), W_up (d, r), zero at the start: y is x, to the bit
+
+    Parameters
+    ----------
+    n_groups : S. width : d, of the backbone. bottleneck : r; None is half the width. seed : of the first weights.
+
     Attributes
     ----------
     routed : (S,) booleans, saved with the weights; all True until a gate says otherwise.
+
+    Raises InputError for a bottleneck below 1. Source: as `uplift.recommender.plugins.Plugin` says.
     """
 
     routed: Tensor
@@ -79,7 +87,7 @@ class Plugins(nn.Module):
         return plugin
 
     def adapt(self, group: Tensor) -> Adapt:
-        """What the plugins do to vectors (p, ..., d) of users in these groups (p,)."""
+        """What the routed plugins do to vectors (p, ..., d) of users in these groups (p,), as a function."""
 
         def _apply(x: Tensor) -> Tensor:
             y = x

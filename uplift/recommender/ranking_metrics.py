@@ -14,6 +14,7 @@ from uplift.recommender.full_ranking import Ranks
 
 Array = NDArray[np.float64]
 METRICS = (*(f"{name}@{k}" for name in ("recall", "ndcg", "mrr") for k in (5, 10, 20)), "auc")
+"""Names that `evaluate_ranking` reports by default; `metric` says what they are."""
 
 
 def recall(ranks: Ranks, k: int) -> Array:
@@ -59,7 +60,16 @@ def auc(ranks: Ranks) -> Array:
 
 
 def metric(ranks: Ranks, name: str) -> Array:
-    """The metric of a name such as "ndcg@10" or "auc", (q,); any k of at least 1 will do. InputError for others."""
+    """The metric of a name such as "ndcg@10" or "auc" for each query of `ranks`, (q,) in 0..1, larger is better.
+
+        recall@k = P(r <= k);   ndcg@k = E[1{r <= k} / log2(1 + r)];   mrr@k = E[1{r <= k} / r]
+        auc = 1 - (above + tied / 2) / (candidates - 1)
+
+    r is the rank of the target among the candidates, 1 the first, ties in a uniformly random order; the target is
+    the only relevant item, so recall is the hit rate too. Any k of at least 1 will do. auc is NaN where the target is
+    the only candidate; it misleads where few items are shown, since most of it is about the order of those that
+    nobody sees. Raises InputError for another name and a k of 0.
+    """
     known = {"recall": recall, "ndcg": ndcg, "mrr": mrr}
     parts = re.fullmatch(r"([a-z]+)@([0-9]+)", name) if isinstance(name, str) else None
     if parts and parts[1] in known:

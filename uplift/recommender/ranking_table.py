@@ -29,8 +29,11 @@ class RankingEvaluation:
     ----------
     models, groups, metrics : the names along the three axes of `values` and `differences`.
     users : (groups,) int64, distinct users with a query in each group.
-    values : the metrics. differences : of each model to `against`, 0 for that one itself; None without one.
+    values : the metrics, each of its fields `estimate`, `standard_error`, `low` and `high` (models, groups, metrics).
+    differences : the same of each model less `against`, 0 for that one itself; None without one.
     level : of the intervals. n_bootstrap : resamples. seed : of them, None for a generator.
+
+    What is assumed and what misleads: as `evaluate_ranking` says.
     """
 
     models: tuple[str, ...]

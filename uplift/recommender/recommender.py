@@ -99,7 +99,7 @@ class Recommender:
     plugin_training: PluginTraining | None = None
 
     def scorer(self, group: NDArray[np.int64] | None = None) -> NetScorer:
-        """Scores of all items as shipped; `group` (U,) of other users than those of the training log."""
+        """Scores of all items as shipped; `group` (U,) are the strata of other users than those of the log."""
         return NetScorer(self.net, self.plugins, self.strata.group if group is None else group, self.memory)
 
     def scorer_of(self, queries: Queries) -> NetScorer:

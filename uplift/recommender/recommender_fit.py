@@ -36,12 +36,20 @@ def fit_recommender(
 ) -> Recommender:
     """Fit the backbone on the training part, choose its epoch on the validation, and gate plugins and memory on top.
 
+    Parameters
+    ----------
+    split : from `leave_last_out` or `split_by_time`. settings : None takes the defaults, those that are shipped.
+    progress : told of every epoch: what is trained, epoch, epochs, mean loss, NDCG@10 of the validation or None.
+    step : told of every batch within one and of every batch of a ranking: what, how many are done, and of how many.
+
     The validation queries are cut in two by user: one half chooses each plugin's epoch, the other judges it. The
     weights of the memory are cross-fitted over the halves, and the judging half calibrates the engagement.
-    Test queries are not looked at. Without a validation query (a log in which nobody has three events) the last
-    epoch is kept, no plugin is trained and nothing calibrated. `progress` is told of every epoch, `step` of every
-    batch within one and of every batch of a ranking. Raises InputError for settings out of range, before anything is
-    trained, and for a training part without two events of any user.
+    Test queries are not looked at. Without a validation query (a log in which nobody has three events, say) the last
+    epoch is kept, no plugin is trained, no memory weighed and nothing calibrated. Assumes that what comes next is
+    like the validation. Misleads where it is quoted for itself: the best of several looks at NDCG@10 is too good, so
+    report test queries.
+    Raises InputError for settings out of range, before anything is trained, for a log of one item, and for a training
+    part without two events of any user.
     """
     s = RecommenderSettings() if settings is None else settings
     if not isinstance(split, Split):

@@ -62,15 +62,15 @@ def top_items(
     histories : (q), all that is known of each user, in the item codes of the log of the fit.
     group : (q,) the stratum of each user, whose plugin and memory answer; None takes that of as many events as the
         history has, which is how the gates judged them: a validation history is the user's training events.
-    n : at most as many as there are items; fewer candidates than that leave places empty. An empty history is
+    n : places, cut to the number of items; fewer candidates than that leave places empty. An empty history is
         answered by popularity.
     seen : "excluded" leaves out the items of the history, "ranked" does not.
     batch : histories at once, fewer where their scores would take more than 128 MiB in single precision.
     progress : told after each batch how many histories are done, and of how many.
 
     Misleads when the history holds events that the model cannot have known, such as those of a test.
-    Raises InputError for settings out of range, item codes that the recommender lacks, and scores that are not
-    finite.
+    Raises InputError for settings out of range, strata that are not there, item codes that the recommender lacks, and
+    scores that are not finite.
     """
     check_top(n, seen)
     n = min(n, recommender.net.n_items)

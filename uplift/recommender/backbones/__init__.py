@@ -31,6 +31,7 @@ BACKBONES: dict[str, Callable[[int, int, int, float], nn.Module]] = {
     "gru4rec": _gru4rec,
     "din": DeepInterest,
 }
+"""What `backbone` builds, by name."""
 
 
 def backbone(
@@ -44,8 +45,18 @@ def backbone(
 ) -> Any:
     """An untrained backbone (a torch module that is a `Backbone`), the same for the same seed.
 
-    `width` is d, `length` the longest history it reads (the last events of a longer one), `dropout` the share of
-    cells that training leaves out. Raises InputError for an unknown name and for numbers out of range.
+    "sasrec" (self-attention) and "gru4rec" (recurrent) read the history into a state, whose product with an item's
+    vector is its score; "din" weighs the events by how they fit each candidate, at about a hundred times the cost.
+
+    Parameters
+    ----------
+    n_items : items are coded 1..n_items. width : d, of item vectors and states.
+    length : the longest history it reads, the last events of a longer one. dropout : share of cells that training
+        leaves out. seed : of the first weights.
+
+    Raises InputError for an unknown name and for numbers out of range.
+    Source: Kang and McAuley 2018, arXiv 1808.09781, section III (SASRec); Hidasi et al. 2016, arXiv 1511.06939,
+    section 3 (GRU4Rec); Zhou et al. 2018, arXiv 1706.06978, section 4.3 (DIN); the classes say what differs.
     """
     if name not in BACKBONES:
         raise InputError(f"there is no backbone {name!r}.{nearest(str(name), BACKBONES)}")
