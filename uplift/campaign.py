@@ -94,9 +94,11 @@ class Campaign:
             where they are mappings, else the order of the names.
         activeness : name of the column that counts past behaviours, or None.
 
-        Raises InputError, which names the column, the count and the mend, for: an empty table, a missing column,
-        text where numbers belong, a NaN or an infinite cell, a duplicate user id, an unknown arm, an arm never
-        logged, control absent, a propensity outside (0, 1] or not summing to 1.
+        Assumes one row a user, and features measured before the treatment.
+        Raises InputError, which names the column, the count and the mend, for: an empty table, a missing column, one
+        in two roles, text where numbers belong, a NaN or an infinite cell, a feature beyond single precision, a
+        duplicate user id, an unknown arm, an arm never logged, one arm alone, control absent, a `cost` that lacks an
+        arm, a propensity outside (0, 1] or not summing to 1.
         """
         table = open_frame(frame)
         roles = [name for name in (treatment, value, cost, user_id) if isinstance(name, str)]
@@ -124,7 +126,11 @@ class Campaign:
 
     @classmethod
     def from_parquet(cls, path: str | Path, **roles: Any) -> Self:
-        """A campaign from a Parquet or CSV file; `roles` are the arguments of `from_frame`."""
+        """A campaign from a Parquet or CSV file; `roles` are the arguments of `from_frame`.
+
+        In a CSV file arms and user ids are kept as the text that they are, so that 007 stays 007. Raises InputError
+        as `from_frame` does, and for a file that is missing, empty or not what its name says.
+        """
         names = [str(roles[role]) for role in ("treatment", "user_id") if roles.get(role) is not None]
         return cls.from_frame(read_table(path, names), **roles)
 
@@ -141,8 +147,9 @@ class Campaign:
     ) -> tuple[Self, Self]:
         """Two campaigns, at random within each arm: the first holds `share` of the users, the second the rest.
 
-        With `cluster` (n,) labels, such as households, it holds that share of the clusters, whatever their arms.
-        Raises InputError when an arm has too few users to stand on both sides.
+        Of each arm it takes the share, rounded to whole users. With `cluster` (n,) labels, such as households, it
+        holds that share of the clusters, whatever their arms. Raises InputError when an arm has too few users to
+        stand on both sides, for a share outside (0, 1), and for labels that are missing or not one a user.
         """
         first, second = self.split_rows(share, seed, cluster=cluster)
         return self.take(first), self.take(second)
@@ -150,7 +157,7 @@ class Campaign:
     def split_rows(
         self, share: float, seed: int | np.random.Generator = 0, *, cluster: ArrayLike | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The rows of the two campaigns of `split`, rising."""
+        """The rows of the two campaigns of `split`, rising, together (n,); arguments and errors as there."""
         check_fraction(share, "share", 0.5)
         if cluster is None:
             first = self._by_arm(share, stream(seed, "split"))

@@ -9,7 +9,11 @@ import numpy as np
 
 
 class InputError(ValueError):
-    """A log, a file or an argument that cannot be used as it is; the message names the mend."""
+    """A log, a file or an argument that cannot be used as it is; the message names what was got and the mend.
+
+    It is a ValueError. Estimators raise scikit-learn's own errors beside it, by its rules: NotFittedError before
+    `fit`, ValueError for features of another number or name.
+    """
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -25,8 +25,8 @@ class Ranking:
 
     Misleads when users are treated down the list of a return that several treatments share: which treatment a user
     gets is no question of the return alone, and the budget that a list uses up is not in it.
-    Raises InputError when shapes disagree or a cell is not finite; reading `value`, `cost` or `effect` raises it
-    too, and says which learners give tables.
+    Raises InputError when shapes disagree, a cell is not finite or an arm stands twice; reading `value`, `cost` or
+    `effect` raises it too, and says which learners give tables.
     """
 
     roi: NDArray[np.floating[Any]]

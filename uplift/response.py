@@ -31,7 +31,8 @@ class Response:
     arms : names of the K+1 arms, control first.
     user_id : (n,), or None when the rows have no names.
 
-    Raises InputError when shapes disagree or a cell is not finite.
+    What a model predicts is promised, not verified: values added up over the arms chosen by them are too high.
+    Raises InputError when shapes disagree, a cell is no finite number, or an arm stands twice.
     """
 
     value: Table
@@ -70,7 +71,9 @@ class Response:
         return type(self)(self.value[rows], self.cost[rows], self.arms, ids)
 
     def write(self, path: str | Path) -> None:
-        """Write a response table: `user_id`, then `value.<arm>` and `cost.<arm>` for every arm, control included."""
+        """Write a response table: `user_id` (else row numbers), `value.<arm>` and `cost.<arm>`, control included.
+
+        Replaces a file of that name. Raises InputError where it cannot be written."""
         ids = np.arange(len(self)) if self.user_id is None else self.user_id
         columns = {"user_id": pa.array(ids)}
         for name, table in (("value", self.value), ("cost", self.cost)):
@@ -82,7 +85,9 @@ class Response:
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Read a response table; the arms are those of its `value.<arm>` columns, in their order."""
+        """Read a response table, in its precision; the arms are those of its `value.<arm>` columns, in their order.
+
+        Raises InputError for a file that cannot be read, lacks a column, or has cells or ids that do not fit."""
         frame = open_frame(read_table(path, ["user_id"]))
         arms = tuple(c.removeprefix("value.") for c in frame.columns if c.startswith("value."))
         if not arms:

@@ -24,8 +24,8 @@ from uplift.datasets.registry import (
 )
 from uplift.datasets.store import DATA_VARIABLE, knapsack
 
-# A checkout keeps the shared data beside itself.
 BESIDE_CHECKOUT = Path(__file__).resolve().parents[3] / "shared" / "data"
+"""The folder beside a checkout in which loaders look after that of `$EARMARK_DATA`."""
 
 __all__ = [
     "BESIDE_CHECKOUT",

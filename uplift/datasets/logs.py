@@ -110,6 +110,7 @@ def amazon_beauty() -> BehaviourLog:
 
     Nothing was randomised: what is in the log was bought and reviewed, an item that is not was perhaps never seen.
     Read from `amazon_beauty.parquet` (columns user, item, pos). Source: Amazon product reviews; no licence stated.
+    Raises InputError for a missing file or column, and for events in another order.
     """
     frame = read("amazon_beauty", ["user", "item", "pos"])
     log = _behaviour(frame["user"].to_numpy(dtype=np.int64), frame["item"].to_numpy(dtype=np.int64), "amazon_beauty")
@@ -126,6 +127,7 @@ def amazon_video_games() -> BehaviourLog:
     Nothing was randomised: what is in the log was bought and reviewed, an item that is not was perhaps never seen.
     Read from `amazon_video_games.txt.gz` (user and item, one event a line), else downloaded with a checksum from the
     repository kang205/SASRec. Source: Amazon product reviews; no licence stated.
+    Raises InputError for a file that cannot be had or read, and for users in another order.
     """
     path = fetch("amazon_video_games")
     try:

@@ -21,7 +21,10 @@ LALONDE_COLUMNS = ("age", "educ", "black", "hisp", "marr", "nodegree", "re74", "
 
 @dataclass(frozen=True, eq=False)
 class SemiSynthetic:
-    """A log of real users with simulated outcomes, and the expected outcomes; row i of both is the same user."""
+    """A log of real users with simulated outcomes, and the expected outcomes; row i of both is the same user.
+
+    campaign : the log as an analyst gets it. truth : expected value (n, K+1) and cost of every arm.
+    """
 
     campaign: Campaign
     truth: Response

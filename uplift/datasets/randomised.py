@@ -9,10 +9,12 @@ from uplift.campaign import Campaign
 from uplift.datasets.store import read
 from uplift.errors import InputError
 
-HILLSTROM_MAIL_COST = 0.1  # USD a mail: an assumption of ours, the challenge states none
+HILLSTROM_MAIL_COST = 0.1
+"""US dollars a mail in `hillstrom`, 0.1: an assumption of ours, the challenge states none."""
 SOCIAL_PRESSURE_MAIL_COST = 0.5  # USD a letter: an assumption of ours
 
 THORNTON_ARMS = ("nothing", "up to 1 USD", "1 to 2 USD", "over 2 USD")
+"""Names of the arms of `thornton_hiv`, tiers of the incentive in US dollars; the first is control."""
 HILLSTROM_ARMS = ("No E-Mail", "Mens E-Mail", "Womens E-Mail")
 SOCIAL_PRESSURE_ARMS = ("Control", "Civic Duty", "Hawthorne", "Self", "Neighbors")
 
@@ -27,7 +29,9 @@ def thornton_hiv() -> Campaign:
     The incentive was drawn at random, but not with the same chances everywhere: in villages numbered 100 and above
     37% drew nothing, in the others 14%. So propensity is the share of each arm within its block of villages; within
     a block the shares do not differ between villages by more than chance (permutation tests: p = .11 and .08).
-    Left out: users without outcome, incentive, age or village (1,995 of 4,820).
+    Left out: users without outcome, incentive, distance, age or village (1,995 of 4,820).
+
+    Misleads where users of a village move together: intervals that take users as independent are then too narrow.
 
     Source: Thornton 2008, American Economic Review 98(5), 1829-1863; data with the package causaldata (MIT).
     """
@@ -72,6 +76,7 @@ def hillstrom(*, value: str = "visit", mail_cost: float = HILLSTROM_MAIL_COST) -
     Read from `hillstrom.parquet` in the folder that `$EARMARK_DATA` names, else in `../shared/data` beside the
     checkout, else downloaded with a checksum into the user's cache folder.
     Source: Kevin Hillstrom, The MineThatData E-Mail Analytics And Data Mining Challenge, 2008; no licence stated.
+    Raises InputError for another `value`, a cost that is no number, and a file that cannot be had.
     """
     outcomes = ("visit", "conversion", "spend")
     if value not in outcomes:
@@ -118,6 +123,7 @@ def social_pressure(*, mail_cost: float = SOCIAL_PRESSURE_MAIL_COST) -> Campaign
     Read from `social_pressure.parquet` in the folder that `$EARMARK_DATA` names, else in `../shared/data` beside the
     checkout; no public address of that file is known, so else InputError says what to put where.
     Source: Gerber, Green, Larimer 2008, American Political Science Review 102(1), 33-48; no licence stated.
+    Raises InputError for a cost that is no number, and where the file is missing.
     """
     _check_cost(mail_cost)
     known = ["yob", "g2000", "g2002", "p2000", "p2002", "p2004", "hh_size"]

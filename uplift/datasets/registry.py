@@ -9,7 +9,9 @@ import pandas as pd
 from uplift.errors import InputError, nearest
 
 HILLSTROM_URL = "https://hillstorm1.s3.us-east-2.amazonaws.com/hillstorm_no_indices.csv.gz"
+"""Where `hillstrom` downloads from, when no folder has its file."""
 HILLSTROM_SHA256 = "bab6578f60db5d792f1c2372c502f029152a5249cf5ea84390f3b7f885d7234f"
+"""The SHA-256 of what `HILLSTROM_URL` must give; anything else is refused."""
 
 CRITEO_URL = (
     "https://huggingface.co/datasets/criteo/criteo-uplift/resolve/"
@@ -160,10 +162,11 @@ DATA_SETS = (
         source="the instances of Khan and of Hiremath and Hill",
     ),
 )
+"""Every public data set that a loader knows, a `DataSet` each; `overview()` is the same as a table."""
 
 
 def names() -> tuple[str, ...]:
-    """The names of the data sets, each that of its loader."""
+    """The names of the data sets, each that of its loader, in the order of `DATA_SETS`."""
     return tuple(one.name for one in DATA_SETS)
 
 

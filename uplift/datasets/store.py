@@ -14,6 +14,7 @@ from uplift.files import PARQUET_MAGIC, read_table
 from uplift.frames import open_frame
 
 DATA_VARIABLE = "EARMARK_DATA"
+"""Name of the environment variable with the folder in which loaders look first; `~` is the home folder."""
 
 
 def local(file: str) -> Path | None:

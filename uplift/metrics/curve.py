@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 
 class Difference(NamedTuple):
-    """Area of one metric less the area of another on the same users, and its paired standard error."""
+    """Area of one metric less the area of another on the same users, and its paired standard error `se`."""
 
     area: float
     se: float
@@ -53,7 +53,10 @@ class Curve:
         return f"Curve({self.name}, {self.normalisation}: {self.area:.6g} +- {self.se:.2g}, {len(self.x):,} points)"
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """The interval `area -+ z se` that holds the true area with chance `level`, by the normal approximation."""
+        """The interval `area -+ z se` that holds the true area with chance `level`, by the normal approximation.
+
+        Raises InputError for a level outside (0, 1).
+        """
         check_fraction(level, "level", 0.95)
         half = NormalDist().inv_cdf(0.5 + float(level) / 2) * self.se
         return self.area - half, self.area + half

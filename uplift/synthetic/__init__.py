@@ -1,8 +1,8 @@
 """Simulated campaigns whose true response is known: the yardstick for estimates, decisions and intervals.
 
 A world is a truth (expected value and cost of every arm), a rule of assignment (the propensities) and the noise that
-all of them share; each public function composes one. `REGIMES` names the worlds in which methods are compared,
-`regime` gives one by its name.
+all of them share; each public function composes one: same `seed`, same bytes. `REGIMES` names the worlds in which
+methods are compared, `regime` gives one by its name.
 
 >>> from uplift import synthetic
 >>> simulation = synthetic.regime("small_student", 1_000, seed=0)

@@ -11,7 +11,8 @@ from uplift.seeds import stream
 from uplift.synthetic.simulation import Simulation, assigned, check_size, gamma_log, sigmoid, tilted, users
 from uplift.synthetic.world import expected
 
-LARGEST_STRENGTH = 1e9  # of confounding; from a few hundred on the assignment is certain
+LARGEST_STRENGTH = 1e9
+"""The largest `strength` of `confounded`, either way; from a few hundred on the assignment is certain."""
 
 
 def confounded(
@@ -30,10 +31,10 @@ def confounded(
         base value     b(x) exp(.4 u)
         effect         2 sigma(-.8 u) a(x) (1 - exp(-s / h(x)))
 
-    So active users get the larger doses, buy more anyway, and respond less: a comparison of arms overstates the
-    effects. A is in `campaign.activeness`; X does not hold it unless `activeness_in_features` (then it is the last
-    feature, `activeness`). Given A treatment is random: A blocks every backdoor path. The campaign states no
-    propensity; the true one is `Simulation.propensity`. `strength` 0 randomises uniformly, negative values give
+    In EUR a user. So active users get the larger doses, buy more anyway, and respond less: a comparison of arms
+    overstates the effects. A is in `campaign.activeness`; X does not hold it unless `activeness_in_features` (then it
+    is the last feature, `activeness`). Given A treatment is random: A blocks every backdoor path. The campaign states
+    no propensity; the true one is `Simulation.propensity`. `strength` 0 randomises uniformly, negative values give
     active users the small doses. The world is invented for tests. Raises InputError for `n_users` below 1 or a
     strength that is no number from -1e9 to 1e9.
     """

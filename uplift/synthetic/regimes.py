@@ -32,6 +32,7 @@ _WORLDS: dict[str, Callable[..., Simulation | TwoLogs]] = {
     "null": null,
 }
 REGIMES = tuple(_WORLDS)
+"""Names that `regime` knows: well_specified, small_student, scarce, heavy_tail, confounded_plus_rct, null."""
 
 
 def regime(name: str, n_users: int | None = None, *, seed: int | np.random.Generator = 0) -> Simulation | TwoLogs:

@@ -13,9 +13,13 @@ from uplift.response import Response
 from uplift.seen import fingerprint
 
 N_FEATURES = 20
-DOSES = (0.0, 1.0, 2.0, 4.0, 8.0)  # money a redeemed incentive pays; the first is control
+"""Features of the world of `simulate`, and of those that name no other number."""
+DOSES = (0.0, 1.0, 2.0, 4.0, 8.0)
+"""EUR that a redeemed incentive of each arm pays; the first is control."""
 ARMS = ("none", "1 EUR", "2 EUR", "4 EUR", "8 EUR")
-NOISE_SHAPE = 9.0  # of the gamma noise around the expected value: standard deviation = mean / 3
+"""Names of the arms, one a dose; the first is control."""
+NOISE_SHAPE = 9.0
+"""Shape of the gamma noise around the expected value: its standard deviation is a third of the mean."""
 
 Array = NDArray[np.float64]
 
@@ -24,7 +28,7 @@ Array = NDArray[np.float64]
 class Simulation:
     """A simulated log and what it was drawn from; row i of each is the same user, whose `user_id` is i.
 
-    campaign : the log as an analyst gets it. truth : expected value and cost of every arm.
+    campaign : the log as an analyst gets it. truth : expected value and cost of every arm, (n, K+1) each, in EUR.
     propensity : (n, K+1), the true probability of each arm, also where the log does not state it.
     """
 

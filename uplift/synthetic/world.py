@@ -19,12 +19,13 @@ def simulate(n_users: int = 100_000, *, seed: int | np.random.Generator = 0) -> 
         redemption     r(x, s) = sigma(-1 + .8 x8 + .5 x4 + .35 s^.5)
         expected value b(x) + effect;   expected cost  s r(x, s);   control costs nothing
 
-    The base value is large and heterogeneous, the response concave in the dose, and the cost is paid only when the
-    user redeems. Value is drawn from a gamma distribution with shape 9 and the expected value as its mean; cost is s
-    with probability r and else 0. Features are standard normal, but x7 = +-1; x10..x19 have no influence.
-    The world is invented for tests; no real campaign is behind its numbers. Its effects differ strongly
-    between users on purpose, so that a gain of targeting shows at 20,000 users: that it pays here is no sign that it
-    pays elsewhere.
+    All in EUR a user. The base value is large and heterogeneous, the response concave in the dose, and the cost is
+    paid only when the user redeems. Value is drawn from a gamma distribution with shape 9 and the expected value as
+    its mean; cost is s with probability r and else 0. The arms are drawn alike, as the campaign states. Features are
+    standard normal, but x7 = +-1; x10..x19 have no influence.
+    The world is invented for tests; no real campaign is behind its numbers. Its effects differ strongly between
+    users on purpose, so that a gain of targeting shows at 20,000 users: that it pays here is no sign that it pays
+    elsewhere. Raises InputError for `n_users` below 1.
     """
     check_size(n_users)
     rng = stream(seed, "simulation")
