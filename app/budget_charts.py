@@ -11,15 +11,18 @@ import altair as alt
 import pandas as pd
 from streamlit.dataframe_util import convert_anything_to_arrow_bytes
 
-from allocation.evaluation.verified_path import Estimated
 from allocation.jobs.analyst.answers import Answer, Answers
+from allocation.jobs.analyst.certainty import TOO_FEW
 from allocation.jobs.analyst.compared import CURRENT
-from allocation.jobs.analyst.limited_words import whole
+from allocation.jobs.analyst.figures import figure, in_unit, whole
+from allocation.jobs.batch.frontier_charts import SHORT
 from allocation.jobs.summary import CHALLENGER
-from app.charts import HEIGHT, SHORT, Labels, arm_colours, described, dressed, figure, inks, percent, with_interval
+from app.charts import DASHED, arm_colours, described, dressed, inks, interval_words, percent
+from app.labels import Labels
 
 OWN, PROMISED = "this policy", "promised"
-SOLID, DOTTED, DASHED = [1, 0], [2, 3], [6, 3]
+SOLID, DOTTED = [1, 0], [2, 3]
+HEIGHT = 340
 CHOSEN = "chosen"  # the name of the data that move
 Spec = dict[str, Any]
 _kept: WeakKeyDictionary[Answers, dict[tuple[Any, str], Spec]] = WeakKeyDictionary()
@@ -114,38 +117,31 @@ def _gain_words(answers: Answers) -> list[str]:
     last = answers.drawn.curve.iloc[-1]
     low, high = last.get("low", math.nan), last.get("high", math.nan)
     if "gain" not in last:
-        return [f"{PROMISED}: {with_interval(last['promised'], low, high)}"]
-    few = "" if last["supported"] else ", too few logged users received what is decided"
-    spend, gain = _current_policy(answers)
+        return [f"{PROMISED}: {interval_words(last['promised'], low, high)}"]
+    few = "" if last["supported"] else f", {TOO_FEW}"
+    spend, gain = answers.current()
     ends = answers.drawn.rivals.groupby("policy", sort=False)["gain"].last()
     return [
-        f"{OWN}: {with_interval(last['gain'], low, high)}{few}",
+        f"{OWN}: {interval_words(last['gain'], low, high)}{few}",
         f"{PROMISED}: {figure(last['promised'])}",
         *(f"{name}: {figure(end)}" for name, end in ends.items()),
-        f"{CURRENT}, which spends {_money(spend, answers)}: {with_interval(*gain)}",
+        f"{CURRENT}, which spends {_money(spend, answers)}: {interval_words(*gain)}",
     ]
 
 
 def _x(answers: Answers) -> alt.X:
-    unit = f" ({answers.run.currency})" if answers.run.currency else ""
     scale = alt.Scale(domain=list(answers.span), nice=False)
     axis = alt.Axis(labelExpr=SHORT, tickCount=6, grid=False)
-    return alt.X("budget:Q", title=f"budget{unit}", scale=scale, axis=axis)
+    return alt.X("budget:Q", title=in_unit("budget", answers.run.currency), scale=scale, axis=axis)
 
 
 def _axis() -> alt.Axis:
     return alt.Axis(labelExpr=SHORT, tickCount=5)
 
 
-def _current_policy(answers: Answers) -> tuple[float, Estimated]:
-    """What the log's own policy spent in all, money, and its gain above control."""
-    spend, gain = next((spend, gain) for name, spend, gain in answers.rivals if name == CURRENT)
-    return answers.control[1] + spend, gain
-
-
 def _current(answers: Answers, colour: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     """What the log's own policy cost and gained, with its interval."""
-    budget, gain = _current_policy(answers)
+    budget, gain = answers.current()
     cells = {"budget": budget, "gain": gain.estimate, "low": gain.low, "high": gain.high}
     base = alt.Chart(pd.DataFrame([cells | {"name": CURRENT}]))
     text = base.mark_text(color=colour, dx=8, dy=10, align="left", fontSize=12, fontWeight="bold")

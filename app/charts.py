@@ -1,38 +1,21 @@
-"""What the views' charts share: inks, colours, names at the ends of lines, texts. Charts are tested as data."""
+"""What the views' charts share: inks, colours, axes, words. Charts are tested as data."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from allocation.jobs.analyst.compared import CURRENT
-from allocation.jobs.analyst.limited_words import figure
+from allocation.jobs.analyst.figures import figure
 from allocation.jobs.batch.frontier_charts import ARMS, CONTROL, SHORT
 from allocation.jobs.charts import COLOURS, DARK_COLOURS, THEMES
 
-__all__ = [
-    "HEIGHT",
-    "SHORT",
-    "Labels",
-    "arm_colours",
-    "described",
-    "dressed",
-    "figure",
-    "inks",
-    "percent",
-    "spread",
-    "with_interval",
-]
-
-HEIGHT = 340
-LINE = 0.055  # of a chart's height that a line of text takes
 TOLD = 24  # rows of a chart that its text tells; more would only be heard, never found again
+DASHED = [6, 3]
 Chart = TypeVar("Chart", alt.Chart, alt.LayerChart, alt.ConcatChart)
 
 
@@ -56,7 +39,7 @@ def described(what: str, rows: Iterable[str]) -> str:
     return f"{what[:1].upper()}{what[1:]}: {'; '.join([*clauses[:TOLD], *more]) or 'nothing to show'}."
 
 
-def with_interval(estimate: float, low: float, high: float, told: Callable[[float], str] = figure) -> str:
+def interval_words(estimate: float, low: float, high: float, told: Callable[[float], str] = figure) -> str:
     """An estimate and its 95% interval, each end `told` as words; alone where it has no interval."""
     if math.isnan(estimate):
         return "too few users to tell"
@@ -90,37 +73,21 @@ def dressed(chart: Chart, theme: str, told: str) -> Chart:
     return found
 
 
-@dataclass
-class Labels:
-    """Names at the right ends of lines, `at` on the x axis, each in the colour of its line."""
-
-    at: float
-    rows: list[dict[str, object]] = field(default_factory=list)
-
-    def add(self, name: str, height: float, colour: str) -> None:
-        """The name of a line that ends at a height."""
-        self.rows.append({"name": name, "y": height, "colour": colour})
-
-    def drawn(self, span: float) -> alt.Chart:
-        """The names, apart from one another on a chart whose values span so much."""
-        frame = pd.DataFrame(self.rows).assign(x=self.at)
-        frame["y"] = spread(frame["y"].tolist(), LINE * span)
-        text = alt.Chart(frame).mark_text(align="left", dx=6, fontSize=12, fontWeight="bold")
-        labels: alt.Chart = text.encode(x="x:Q", y="y:Q", text="name:N", color=alt.Color("colour:N", scale=None))
-        return labels
+def amount_axis(scale: alt.Scale) -> alt.Axis:
+    """Of thousands in short; of less as they are."""
+    largest = max(abs(end) for end in scale["domain"])
+    return alt.Axis(labelExpr=SHORT, tickCount=5) if largest >= 1000 else alt.Axis(format=",.4~g", tickCount=5)
 
 
-def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """The heights moved apart as little as needed, until neighbours are `gap` from one another."""
-    order = np.argsort(heights, kind="stable")
-    placed = np.asarray(heights, dtype=float)[order]
-    for _ in range(100):
-        close = np.flatnonzero(np.diff(placed) < 0.999 * gap)
-        if not len(close):
-            break
-        for k in close:
-            middle = (placed[k] + placed[k + 1]) / 2
-            placed[k], placed[k + 1] = min(placed[k], middle - gap / 2), max(placed[k + 1], middle + gap / 2)
-    found = np.empty(len(placed))
-    found[order] = placed
-    return [float(height) for height in found]
+def named_rows(frame: pd.DataFrame, column: str, size: int) -> alt.Y:
+    """A row for each name in a column, in its order, in letters of so many pixels."""
+    names = frame[column].tolist()
+    axis = alt.Axis(title=None, labelFontSize=size, labelLimit=150, domain=False, ticks=False, grid=True)
+    return alt.Y(f"{column}:N", sort=names, axis=axis, scale=alt.Scale(domain=names))
+
+
+def note(rows: pd.DataFrame, y: alt.Y, ink: str, text: str) -> alt.Chart:
+    """Words in the place of a figure that is not known, in each of the rows."""
+    mark = alt.Chart(rows).mark_text(align="left", dx=4, color=ink, fontStyle="italic", text=text)
+    words: alt.Chart = mark.encode(y=y, x=alt.value(0))
+    return words

@@ -7,11 +7,11 @@ import math
 import altair as alt
 import pandas as pd
 
-from allocation.jobs.analyst.compared_at import Comparison
-from app.charts import SHORT, described, dressed, figure, inks, with_interval
+from allocation.jobs.analyst.compared_at import BETTER, WORSE, Comparison
+from allocation.jobs.analyst.figures import figure
+from app.charts import amount_axis, described, dressed, inks, interval_words, named_rows, note
 
 ROW = 34  # pixels of a policy
-CLEAR = ("better", "worse")
 
 
 def value_chart(found: Comparison, value_name: str, theme: str) -> alt.LayerChart:
@@ -20,7 +20,8 @@ def value_chart(found: Comparison, value_name: str, theme: str) -> alt.LayerChar
     rows = _coloured(found.rows[["policy", "value", "value_low", "value_high", "promised_value"]], look)
     ends = rows[["value", "value_low", "value_high", "promised_value"]]
     scale = alt.Scale(domain=[float(ends.min().min()), float(ends.max().max())], nice=True, zero=False, padding=14)
-    y, x = _policies(rows), alt.X("value:Q", title=f"value ({value_name})", scale=scale, axis=_axis(scale))
+    x = alt.X("value:Q", title=f"value ({value_name})", scale=scale, axis=amount_axis(scale))
+    y = named_rows(rows, "policy", 13)
     known = alt.Chart(rows[rows["value"].notna()])
     colour = alt.Color("colour:N", scale=None)
     promised = alt.Chart(rows[rows["promised_value"].notna()])
@@ -32,7 +33,7 @@ def value_chart(found: Comparison, value_name: str, theme: str) -> alt.LayerChar
         promised.mark_point(shape="diamond", size=110, strokeWidth=1.8, color=look["ink"], opacity=1).encode(
             y=y, x=alt.X("promised_value:Q", scale=scale)
         ),
-        _note(rows[rows["value"].isna()], y, look["ink"], "too few users to verify"),
+        note(rows.loc[rows["value"].isna(), ["policy"]], y, look["ink"], "too few users to verify"),
     ]
     told = described(f"Value of each policy ({value_name})", [_value_words(r) for _, r in rows.iterrows()])
     return dressed(alt.LayerChart(layer=layers, height=ROW * len(rows), width="container"), theme, told)
@@ -43,12 +44,13 @@ def difference_chart(found: Comparison, value_name: str, theme: str) -> alt.Laye
     look = inks(theme)
     others = found.rows[found.rows["policy"] != found.reference]
     rows = _coloured(others[["policy", "difference", "difference_low", "difference_high", "verdict"]], look)
-    rows["fill"] = [c if v in CLEAR else "transparent" for c, v in zip(rows["colour"], rows["verdict"], strict=True)]
+    rows["fill"] = rows["colour"].where(rows["verdict"].isin((BETTER, WORSE)), "transparent")
     ends = rows[["difference_low", "difference_high"]]
     low, high = min(0.0, float(ends.min().min())), max(0.0, float(ends.max().max()))
     scale = alt.Scale(domain=[low, high] if low < high else [-1, 1], nice=True, padding=14)
     title = f"value above {found.reference} ({value_name})"
-    y, x = _policies(rows), alt.X("difference:Q", title=title, scale=scale, axis=_axis(scale))
+    x = alt.X("difference:Q", title=title, scale=scale, axis=amount_axis(scale))
+    y = named_rows(rows, "policy", 13)
     known = alt.Chart(rows[rows["difference"].notna()])
     colour = alt.Color("colour:N", scale=None)
     zero = alt.Chart(pd.DataFrame({"difference": [0.0]})).mark_rule(color=look["ink"], strokeDash=[4, 3])
@@ -62,7 +64,7 @@ def difference_chart(found: Comparison, value_name: str, theme: str) -> alt.Laye
             y=y, x=x, color=colour, fill=alt.Fill("fill:N", scale=None), tooltip=_tips(rows)
         ),
         words.encode(y=y, x=x, text="verdict:N"),
-        _note(rows[rows["difference"].isna()], y, look["ink"], "too few users to compare"),
+        note(rows.loc[rows["difference"].isna(), ["policy"]], y, look["ink"], "too few users to compare"),
     ]
     told = described(title, [_difference_words(r) for _, r in rows.iterrows()])
     return dressed(alt.LayerChart(layer=layers, height=1.25 * ROW * len(rows), width="container"), theme, told)
@@ -70,35 +72,17 @@ def difference_chart(found: Comparison, value_name: str, theme: str) -> alt.Laye
 
 def _value_words(r: pd.Series) -> str:
     promised = "" if math.isnan(r["promised_value"]) else f", promised {figure(r['promised_value'])}"
-    return f"{r['policy']}: {with_interval(r['value'], r['value_low'], r['value_high'])}{promised}"
+    return f"{r['policy']}: {interval_words(r['value'], r['value_low'], r['value_high'])}{promised}"
 
 
 def _difference_words(r: pd.Series) -> str:
-    difference = with_interval(r["difference"], r["difference_low"], r["difference_high"])
+    difference = interval_words(r["difference"], r["difference_low"], r["difference_high"])
     return f"{r['policy']}: {difference}, {r['verdict']}"
 
 
 def _coloured(rows: pd.DataFrame, look: dict[str, str]) -> pd.DataFrame:
     """The rows with each policy's colour; one that has none of its own is drawn in ink."""
     return rows.assign(colour=[look.get(policy, look["ink"]) for policy in rows["policy"]]).reset_index(drop=True)
-
-
-def _policies(rows: pd.DataFrame) -> alt.Y:
-    axis = alt.Axis(title=None, labelFontSize=13, labelLimit=150, domain=False, ticks=False, grid=True)
-    return alt.Y("policy:N", sort=rows["policy"].tolist(), axis=axis, scale=alt.Scale(domain=rows["policy"].tolist()))
-
-
-def _axis(scale: alt.Scale) -> alt.Axis:
-    """Of thousands in short; of less as they are."""
-    largest = max(abs(end) for end in scale["domain"])
-    return alt.Axis(labelExpr=SHORT, tickCount=5) if largest >= 1000 else alt.Axis(format=",.4~g", tickCount=5)
-
-
-def _note(rows: pd.DataFrame, y: alt.Y, ink: str, text: str) -> alt.Chart:
-    """A word in the place of a figure that is not known."""
-    mark = alt.Chart(rows[["policy"]]).mark_text(align="left", dx=4, color=ink, fontStyle="italic", text=text)
-    note: alt.Chart = mark.encode(y=y, x=alt.value(0))
-    return note
 
 
 def _tips(rows: pd.DataFrame) -> list[alt.Tooltip]:

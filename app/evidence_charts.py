@@ -10,11 +10,11 @@ import pandas as pd
 
 from allocation.jobs.analyst.evidence import Checks
 from allocation.jobs.analyst.evidence_frames import (
-    EVERYBODY,
+    ALL_USERS,
     MODEL,
     PLACEBO,
     QUARTERS,
-    RANDOM,
+    RANDOM_ORDER,
     THIS_LOG,
     balance_frame,
     calibration_frame,
@@ -25,15 +25,16 @@ from allocation.jobs.analyst.evidence_frames import (
     support_frame,
 )
 from allocation.jobs.analyst.evidence_model import Calibration
+from allocation.jobs.analyst.figures import figure
+from allocation.jobs.batch.frontier_charts import SHORT
 from allocation.jobs.summary import CHALLENGER
-from app.charts import SHORT, described, dressed, figure, inks, percent, with_interval
+from app.charts import DASHED, described, dressed, inks, interval_words, percent
 
 ROW, AROUND = 34, 60  # pixels of a row in a chart of rows, and of all that stands around the rows
 TALL = 300
 # Thousands in short, as everywhere; what is small as it is, where SI would say 200m.
 PLAIN = f"abs(datum.value) < 1000 ? format(datum.value, ',.3~r') : {SHORT}"
-DASHED = [6, 3]
-LONGEST = 150  # pixels of a name beside a chart
+NAME_WIDTH = 150  # pixels of a name beside a chart
 
 
 def shares_chart(checks: Checks, theme: str) -> alt.LayerChart:
@@ -47,7 +48,7 @@ def shares_chart(checks: Checks, theme: str) -> alt.LayerChart:
         *_estimates(base, look[CHALLENGER], x, y),
     ]
     words = [
-        f"{r['arm']}: {with_interval(r['logged'], r['low'], r['high'], percent)}, expected {percent(r['expected'])}"
+        f"{r['arm']}: {interval_words(r['logged'], r['low'], r['high'], percent)}, expected {percent(r['expected'])}"
         for _, r in frame.iterrows()
     ]
     return _of_rows(layers, len(frame), theme, described("Share of the log's users on each arm", words))
@@ -60,7 +61,7 @@ def balance_chart(checks: Checks, theme: str) -> alt.LayerChart:
     x = alt.X("difference:Q", title="difference from control (standard deviations)", axis=alt.Axis(tickCount=5))
     y = _rows("row", frame["row"].tolist())
     zero = alt.Chart(pd.DataFrame({"difference": [0.0]})).mark_rule(color=look["ink"]).encode(x="difference:Q")
-    words = [f"{r['row']}: {with_interval(r['difference'], r['low'], r['high'])}" for _, r in frame.iterrows()]
+    words = [f"{r['row']}: {interval_words(r['difference'], r['low'], r['high'])}" for _, r in frame.iterrows()]
     told = described("Difference of each feature (arm) from control, in standard deviations", words)
     return _of_rows([zero, *_estimates(alt.Chart(frame), look[CHALLENGER], x, y)], len(frame), theme, told)
 
@@ -100,7 +101,7 @@ def calibration_chart(found: Calibration, value_name: str, theme: str) -> alt.La
     name = alt.Chart(diagonal.head(1)).mark_text(align="left", dx=8, dy=12, color=look["ink"], fontSize=12)
     text = name.encode(x=x, y=y, text=alt.value("as predicted"))
     words = [
-        f"predicted {figure(r['predicted'])}: verified {with_interval(r['verified'], r['low'], r['high'])}"
+        f"predicted {figure(r['predicted'])}: verified {interval_words(r['verified'], r['low'], r['high'])}"
         for _, r in frame.iterrows()
     ]
     told = described(f"Verified effect of {found.arm} by its predicted effect {unit}", words)
@@ -110,7 +111,7 @@ def calibration_chart(found: Calibration, value_name: str, theme: str) -> alt.La
 def ranking_chart(checks: Checks, value_name: str, theme: str) -> alt.LayerChart:
     """Gain by the share of users treated in the order of the model, with its band, beside a random order."""
     look = inks(theme)
-    return _curves(checks, {MODEL: look[CHALLENGER], RANDOM: look["ink"]}, value_name, theme)
+    return _curves(checks, {MODEL: look[CHALLENGER], RANDOM_ORDER: look["ink"]}, value_name, theme)
 
 
 def placebo_chart(checks: Checks, value_name: str, theme: str) -> alt.LayerChart:
@@ -130,11 +131,11 @@ def _curves(checks: Checks, colours: dict[str, str], value_name: str, theme: str
     for name, colour in colours.items():
         rows = frame[frame["curve"] == name]
         words += _curve_words(name, rows)
-        if name != RANDOM:
+        if name != RANDOM_ORDER:
             band = alt.Chart(rows[["share", "low", "high"]]).mark_area(color=colour, opacity=0.2)
             layers.append(band.encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q"))
         line = alt.Chart(rows[["share", "gain"]])
-        dash = DASHED if name == RANDOM else [1, 0]
+        dash = DASHED if name == RANDOM_ORDER else [1, 0]
         layers.append(line.mark_line(color=colour, strokeWidth=2, strokeDash=dash).encode(x=x, y=y))
         layers.append(_named(name, rows, colour, x, y))
     told = described(f"Gain by the share of users treated ({value_name} a user of all)", words)
@@ -143,23 +144,23 @@ def _curves(checks: Checks, colours: dict[str, str], value_name: str, theme: str
 
 def _curve_words(name: str, rows: pd.DataFrame) -> list[str]:
     """The points of a curve nearest to each quarter; of the straight line its end."""
-    quarters = (1.0,) if name == RANDOM else (0.25, 0.5, 0.75, 1.0)
+    quarters = (1.0,) if name == RANDOM_ORDER else (0.25, 0.5, 0.75, 1.0)
     nearest = dict.fromkeys(int((rows["share"] - share).abs().argmin()) for share in quarters)
     return [
-        f"{name} at {r['share']:.0%}: {with_interval(r['gain'], r['low'], r['high'])}"
+        f"{name} at {r['share']:.0%}: {interval_words(r['gain'], r['low'], r['high'])}"
         for _, r in rows.iloc[list(nearest)].iterrows()
     ]
 
 
 def _named(name: str, rows: pd.DataFrame, colour: str, x: alt.X, y: alt.Y) -> alt.Chart:
     """A curve's name: above its band half-way, or below the straight line, which the others leave at both ends."""
-    if name == RANDOM:
+    if name == RANDOM_ORDER:
         at: tuple[float, float] = (0.62, 0.62 * float(rows["gain"].iloc[-1]))
     else:
         middle = rows.iloc[int((rows["share"] - 0.5).abs().argmin())]
         at = (float(middle["share"]), float(middle["high"]))
     base = alt.Chart(pd.DataFrame([{"share": at[0], "gain": at[1], "name": name}]))
-    below = name == RANDOM
+    below = name == RANDOM_ORDER
     mark = base.mark_text(
         color=colour, fontSize=12, fontWeight="bold", align="left" if below else "right", dy=16 if below else -8
     )
@@ -173,7 +174,7 @@ def refits_chart(checks: Checks, theme: str) -> alt.LayerChart:
     frame["label"] = [f"{share:.0%}" for share in frame["stays"]]
     scale, axis = alt.Scale(domain=[0, 1]), alt.Axis(format="%", tickCount=5)
     x = alt.X("stays:Q", title="share of users whose arm stays", axis=axis, scale=scale)
-    y = _rows("users", [name for name in (EVERYBODY, *QUARTERS) if name in set(frame["users"])])
+    y = _rows("users", [name for name in (ALL_USERS, *QUARTERS) if name in set(frame["users"])])
     base = alt.Chart(frame)
     bars = base.mark_bar(color=look[CHALLENGER], size=16).encode(x=x, y=y)
     ends = base.mark_rule(color=look["ink"], strokeWidth=2).encode(x="low:Q", x2="high:Q", y=y)
@@ -219,7 +220,7 @@ def _estimates(base: alt.Chart, colour: str, x: alt.X, y: alt.Y) -> list[alt.Cha
 
 
 def _rows(column: str, order: Sequence[str]) -> alt.Y:
-    axis = alt.Axis(labelLimit=LONGEST, grid=False, ticks=False, domain=False)
+    axis = alt.Axis(labelLimit=NAME_WIDTH, grid=False, ticks=False, domain=False)
     return alt.Y(f"{column}:N", sort=list(order), title=None, axis=axis)
 
 

@@ -9,13 +9,15 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from allocation.jobs.analyst.figures import figure
 from allocation.jobs.analyst.limited import DecidedPlan, limit_rows
-from allocation.jobs.analyst.limited_words import figure, limit_words
-from app.charts import SHORT, arm_colours, described, dressed, inks, percent, with_interval
+from allocation.jobs.analyst.limited_words import limit_words
+from allocation.jobs.batch.frontier_charts import SHORT
+from app.charts import arm_colours, described, dressed, inks, interval_words, percent
 
 ROW, BAR = 64, 10  # pixels of a limit: its name, its bar, its figures
-AXIS, LINE = 56, 24  # what stands below, and a line of a legend: a chart fits its height
-WIDEST = 320  # of a text: no more is there on a telephone, and a longer one would make the bars short
+AXIS, LEGEND_LINE = 56, 24  # what stands below, and a line of a legend: a chart fits its height
+TEXT_WIDTH = 320  # no more is there on a telephone, and a longer text would make the bars short
 BINDING = {"light": "#D55E00", "dark": "#F07C2E"}
 FREE = {"light": "#56B4E9", "dark": "#56B4E9"}
 WITH, WITHOUT = "with limits", "without"
@@ -33,14 +35,14 @@ def use_chart(decided: DecidedPlan, currency: str, theme: str) -> alt.LayerChart
     y = alt.Y("order:O", axis=None, sort=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
     base = alt.Chart(frame)
     colour = alt.condition("datum.binds", alt.value(BINDING[theme]), alt.value(FREE[theme]))
-    left: dict[str, Any] = {"align": "left", "fontSize": 12, "color": look["ink"]}
+    left = _left(look["ink"])
     marks = [
         base.mark_bar(height=BAR, color=look["faint"]).encode(x=alt.X("start:Q"), x2="full:Q", y=y),
         base.mark_bar(height=BAR).encode(x=x, y=y, color=colour),
         base.mark_tick(thickness=3, height=2 * BAR, color=look["ink"]).encode(x="full:Q", y=y),
         base.mark_tick(thickness=2, height=2 * BAR, color=look["ink"]).encode(x="floor_share:Q", y=y),
-        base.mark_text(**left, dy=-19, fontWeight="bold", limit=WIDEST).encode(x="start:Q", y=y, text="limit:N"),
-        base.mark_text(**left, dy=18, limit=WIDEST).encode(x="start:Q", y=y, text="words:N"),
+        base.mark_text(**left, dy=-19, fontWeight="bold").encode(x="start:Q", y=y, text="limit:N"),
+        base.mark_text(**left, dy=18).encode(x="start:Q", y=y, text="words:N"),
     ]
     height = ROW * max(len(frame), 1) + AXIS
     used = ["" if math.isnan(share) else f"{percent(share)} used, " for share in frame["share"]]
@@ -100,18 +102,15 @@ def gains_chart(plans: Mapping[str, DecidedPlan], title: str, theme: str) -> alt
     y = alt.Y("plan:N", sort=list(plans), title=None, axis=None)
     base = alt.Chart(frame).encode(y=y)
     own = FREE[theme]
+    left = _left(look["ink"])
     marks = [
         base.mark_rule(strokeWidth=3, color=own).encode(
             x=alt.X("low:Q", title=title, scale=scale, axis=axis), x2="high:Q"
         ),
         base.mark_point(filled=True, size=90, opacity=1, color=own).encode(x="gain:Q"),
         base.mark_tick(thickness=2, height=18, color=look["ink"]).encode(x="promised:Q"),
-        base.mark_text(align="left", dy=-18, fontSize=12, fontWeight="bold", color=look["ink"], limit=WIDEST).encode(
-            x=alt.datum(low), text="plan:N"
-        ),
-        base.mark_text(align="left", dy=19, fontSize=12, color=look["ink"], limit=WIDEST).encode(
-            x=alt.datum(low), text="words:N"
-        ),
+        base.mark_text(**left, dy=-18, fontWeight="bold").encode(x=alt.datum(low), text="plan:N"),
+        base.mark_text(**left, dy=19).encode(x=alt.datum(low), text="words:N"),
     ]
     told = described(f"{title} of each plan", [_gain_words(r) for _, r in frame.iterrows()])
     return dressed(alt.LayerChart(layer=marks, height=ROW * len(plans) + AXIS, width="container"), theme, told)
@@ -137,7 +136,7 @@ def mixes_chart(plans: Mapping[str, DecidedPlan], arms: Sequence[str], theme: st
     y = alt.Y("plan:N", sort=list(plans), title=None, axis=alt.Axis(labelLimit=110, ticks=False, domain=False))
     colour = alt.Color("arm:N", scale=scale, sort=list(arms), legend=legend)
     chart = alt.Chart(
-        pd.DataFrame(cells), height=34 * len(plans) + AXIS + LINE * -(-len(arms) // 2), width="container"
+        pd.DataFrame(cells), height=34 * len(plans) + AXIS + LEGEND_LINE * -(-len(arms) // 2), width="container"
     ).mark_bar(height={"band": 0.75})
     bars: alt.Chart = chart.encode(x=x, y=y, color=colour, order="order:Q")
     shares = {name: [percent(users / len(plan.decision)) for users in plan.users] for name, plan in plans.items()}
@@ -148,7 +147,12 @@ def mixes_chart(plans: Mapping[str, DecidedPlan], arms: Sequence[str], theme: st
     return dressed(bars, theme, described("Share of users on each arm, by plan", mixes))
 
 
+def _left(ink: str) -> dict[str, Any]:
+    """The look of a text above or below its bar."""
+    return {"align": "left", "fontSize": 12, "color": ink, "limit": TEXT_WIDTH}
+
+
 def _gain_words(r: pd.Series) -> str:
     known = not math.isnan(r["gain"])
-    verified = f"verified {with_interval(r['gain'], r['low'], r['high'])}" if known else "not verified"
+    verified = f"verified {interval_words(r['gain'], r['low'], r['high'])}" if known else "not verified"
     return f"{r['plan']}: {verified}, promised {figure(r['promised'])}"

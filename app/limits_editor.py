@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from allocation.jobs.analyst.answers import Answers
-from allocation.jobs.analyst.limits_table import CAP, COLUMNS, KINDS, Known, Row, Typed, limits_of, rows_of
+from allocation.jobs.analyst.limits_table import CAP, COLUMNS, KINDS, Names, Row, Typed, limits_of, rows_of
 from app import state
 from app.uploads import LIMITS_VERSION
 
@@ -22,7 +22,7 @@ HOW = (
 
 def table(answers: Answers) -> Typed:
     """The editable table, the button that applies it, and what is wrong with its rows."""
-    known = Known.of(answers.run)
+    names = Names.of(answers.run)
     key = f"limits_table_{st.session_state.setdefault(LIMITS_VERSION, 0)}"
     if key not in st.session_state:  # the first drawing, or the first since another page was open
         kept = st.session_state.get(TYPED)
@@ -40,15 +40,15 @@ def table(answers: Answers) -> Typed:
             "kind": st.column_config.SelectboxColumn("Kind", options=list(KINDS), default=CAP, width=105),
             "amount": st.column_config.TextColumn("Amount", max_chars=60, width=100),
             "measure": st.column_config.SelectboxColumn(
-                "Of", options=list(known.measures), default="users", width=85
+                "Of", options=list(names.measures), default="users", width=85
             ),
-            "arms": st.column_config.MultiselectColumn("Arms", options=list(known.arms), width=150),
+            "arms": st.column_config.MultiselectColumn("Arms", options=list(names.arms), width=150),
             "where": st.column_config.TextColumn("Where", max_chars=2_000, width=165),
         },
         alt="Table of limits, a row each; rows can be added, changed and deleted",
     )
     st.session_state[TYPED] = edited
-    typed = limits_of(_rows(edited), known)
+    typed = limits_of(_rows(edited), names)
     if st.button("Apply limits", type="primary", key="apply_limits"):
         st.session_state[TRIED] = True
         if not typed.wrong:

@@ -26,7 +26,7 @@ VIEWS: tuple[tuple[str, str, View], ...] = (
 )
 
 # What a view holds for as long as it is open, by how its keys begin: it takes memory.
-HELD = {UPLOAD: upload.SEEN, "Export": export.BUILT, "Segments": segments.KEPT}
+HELD = {UPLOAD: upload.SEEN, "Export": export.BUILT, "Segments": segments.PREFIX}
 
 
 def page(place: Path) -> None:
@@ -60,7 +60,7 @@ def _shown(view: View, place: Path) -> None:
     try:
         with st.spinner("reading the run", show_time=True):
             answers = state.current(place)
-        scenarios.open_address(answers)
+        scenarios.open_address()
         state.side(answers)
         scenarios.side(answers)
         view(answers)

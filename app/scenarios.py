@@ -15,7 +15,7 @@ PLAN = "plan"  # in the address
 OPENED, SAID, ASKED = "address_opened", "scenario_said", "scenario_asked"  # keys of the session
 
 
-def open_address(answers: Answers) -> None:
+def open_address() -> None:
     """Take over the plan of the address, once a session; a broken one is one message, and is dropped."""
     if st.session_state.get(OPENED):
         return
@@ -59,7 +59,7 @@ def side(answers: Answers) -> None:
     _said()  # on the page itself: on a telephone the side is folded away
     with st.sidebar, st.expander("Scenarios"):
         name = st.text_input(
-            "Name", key="scenario_name", max_chars=scenarios.LONGEST, placeholder="spring, few coupons"
+            "Name", key="scenario_name", max_chars=scenarios.MOST_CHARACTERS, placeholder="spring, few coupons"
         )
         st.button("Save this plan", key="scenario_save", on_click=_save, args=(answers,), width="stretch")
         if st.session_state.get(ASKED) == ("save", name):
@@ -82,8 +82,7 @@ def _save(answers: Answers, replace: bool = False) -> None:
     folder, name = scenarios.scenarios_folder(answers.run), str(st.session_state["scenario_name"])
     st.session_state.pop(ASKED, None)
     try:
-        there = scenarios.checked_name(name).casefold() in {n.casefold() for n in scenarios.saved_names(folder)}
-        if there and not replace:
+        if not replace and scenarios.is_taken(folder, name):
             _ask("save", name)
             _say(f"A scenario {name} is there. Overwrite it, or choose another name.", wrong=True)
             return

@@ -5,8 +5,9 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from allocation.jobs.analyst.figures import figure
 from allocation.jobs.summary import CHALLENGER
-from app.charts import SHORT, described, dressed, figure, inks, with_interval
+from app.charts import amount_axis, described, dressed, inks, interval_words, named_rows, note
 
 ROW = 30  # pixels of a segment
 CONFOUNDED, ADJUSTED = "confounded", "adjusted"
@@ -18,11 +19,9 @@ def lift_chart(segments: pd.DataFrame, value_name: str, theme: str) -> alt.Layer
     names = ["lift", "lift_low", "lift_high", "promised_lift"]
     frame = segments.reindex(columns=["segment", "users", "lacking", *names])
     scale = _scale(frame[names])
-    y, title = _rows(frame), f"value a user above control ({value_name})"
-    x = alt.X("lift:Q", title=title, scale=scale, axis=_axis(scale))
-    known, small = frame[frame["lift"].notna()], frame[frame["lift"].isna()]
-    note = small[["segment"]].assign(words="too few users" if "lift" in segments else "")
-    own = alt.Chart(known)
+    y, title = named_rows(frame, "segment", 12), f"value a user above control ({value_name})"
+    x = alt.X("lift:Q", title=title, scale=scale, axis=amount_axis(scale))
+    own, small = alt.Chart(frame[frame["lift"].notna()]), frame.loc[frame["lift"].isna(), ["segment"]]
     layers = [
         own.mark_rule(strokeWidth=3, color=look[CHALLENGER]).encode(
             y=y, x=alt.X("lift_low:Q", scale=scale), x2="lift_high:Q"
@@ -30,10 +29,8 @@ def lift_chart(segments: pd.DataFrame, value_name: str, theme: str) -> alt.Layer
         own.mark_point(filled=True, size=80, opacity=1, color=look[CHALLENGER]).encode(y=y, x=x),
         alt.Chart(frame)
         .mark_point(shape="diamond", size=90, strokeWidth=1.6, opacity=1, color=look["ink"])
-        .encode(y=y, x=alt.X("promised_lift:Q", scale=scale, title=title, axis=_axis(scale))),
-        alt.Chart(note)
-        .mark_text(align="left", dx=4, fontStyle="italic", color=look["ink"])
-        .encode(y=y, x=alt.value(0), text="words:N"),
+        .encode(y=y, x=alt.X("promised_lift:Q", scale=scale, title=title, axis=amount_axis(scale))),
+        note(small, y, look["ink"], "too few users" if "lift" in segments else ""),
     ]
     words = [_lift_words(r, "lift" in segments) for _, r in frame.iterrows()]
     told = described(f"Value a user above control, by segment ({value_name})", words)
@@ -52,10 +49,10 @@ def effect_chart(effects: pd.DataFrame, value_name: str, theme: str) -> alt.Laye
         for kind, name in ((CONFOUNDED, "raw"), (ADJUSTED, "adjusted"))
     ]
     frame = pd.concat(parts, ignore_index=True)
-    scale, y = _scale(frame[["effect", "low", "high"]]), _rows(effects)
+    scale, y = _scale(frame[["effect", "low", "high"]]), named_rows(effects, "segment", 12)
     shift = alt.YOffset("kind:N", sort=[CONFOUNDED, ADJUSTED], scale=alt.Scale(paddingOuter=0.1))
     colour = alt.Color("colour:N", scale=None)
-    x = alt.X("effect:Q", title=f"effect of treatment, a user ({value_name})", scale=scale, axis=_axis(scale))
+    x = alt.X("effect:Q", title=f"effect of treatment, a user ({value_name})", scale=scale, axis=amount_axis(scale))
     base = alt.Chart(frame)
     first = frame[frame["segment"] == (frame["segment"].iloc[0] if len(frame) else "")]
     gains = bool((first["effect"] > 0).all())  # names stand towards zero, where there is room
@@ -79,28 +76,16 @@ def effect_chart(effects: pd.DataFrame, value_name: str, theme: str) -> alt.Laye
 
 
 def _lift_words(r: pd.Series, verified: bool) -> str:
-    lift = f"{with_interval(r['lift'], r['lift_low'], r['lift_high'])}, " if verified else ""
+    lift = f"{interval_words(r['lift'], r['lift_low'], r['lift_high'])}, " if verified else ""
     return f"{r['segment']}: {lift}promised {figure(r['promised_lift'])}"
 
 
 def _effect_words(r: pd.Series) -> str:
-    raw, adjusted = (with_interval(r[name], r[f"{name}_low"], r[f"{name}_high"]) for name in ("raw", "adjusted"))
+    raw, adjusted = (interval_words(r[name], r[f"{name}_low"], r[f"{name}_high"]) for name in ("raw", "adjusted"))
     return f"{r['segment']}: " + (raw if r["lacking"] else f"{CONFOUNDED} {raw}, {ADJUSTED} {adjusted}")
-
-
-def _rows(frame: pd.DataFrame) -> alt.Y:
-    names = frame["segment"].tolist()
-    axis = alt.Axis(title=None, labelFontSize=12, labelLimit=150, domain=False, ticks=False, grid=True)
-    return alt.Y("segment:N", sort=names, scale=alt.Scale(domain=names), axis=axis)
 
 
 def _scale(frame: pd.DataFrame) -> alt.Scale:
     """One that holds all of the frame's numbers, and zero."""
     low, high = min(0.0, float(frame.min().min())), max(0.0, float(frame.max().max()))
     return alt.Scale(domain=[low, high] if low < high else [-1, 1], nice=True, padding=12)
-
-
-def _axis(scale: alt.Scale) -> alt.Axis:
-    """Of thousands in short; of less as they are."""
-    largest = max(abs(end) for end in scale["domain"])
-    return alt.Axis(labelExpr=SHORT, tickCount=5) if largest >= 1000 else alt.Axis(format=",.4~g", tickCount=5)

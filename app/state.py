@@ -15,11 +15,10 @@ from allocation.jobs.analyst.answers import Answers, answers_of
 from allocation.jobs.analyst.exported import plan_for
 from allocation.jobs.analyst.run import open_run
 from allocation.jobs.plan import Plan, PlanLimit
+from allocation.jobs.summary import MANIFEST
 from app.uploads import return_to_run, uploaded
 
 BUDGET, LIMITS = "budget", "limits"  # keys of the session
-
-
 _reading = Lock()  # of ten sessions that ask at once one reads, and memory holds one run
 
 
@@ -34,9 +33,9 @@ def current(place: Path) -> Answers:
 
 
 def of_run(place: Path) -> Answers:
-    """The run's answers: computed once for all sessions, and again when its manifest changes."""
+    """The run's answers: computed once for all sessions, and again when its manifest changes, or the table does."""
     stamp = 0.0
-    for file in (place, place / "manifest.json"):
+    for file in (place, place / MANIFEST):
         with suppress(OSError):  # it may just be written anew
             stamp = max(stamp, file.stat().st_mtime)
     with _reading:

@@ -19,18 +19,14 @@ def uploaded() -> Answers | None:
 
 def take(answers: Answers) -> None:
     """Show an uploaded file in every view of this session, which begins anew: budget and limits were the run's."""
-    _begin_anew()
+    return_to_run()
     st.session_state[UPLOADED] = answers
 
 
 def return_to_run() -> None:
-    """Forget the uploaded file, and all that was set for it."""
-    _begin_anew()
-
-
-def _begin_anew() -> None:
+    """Forget the uploaded file, and all that was set for it; the session begins anew in the same view."""
     view = st.query_params.get("view", "")
     versions = {name: st.session_state.get(name, 0) + 1 for name in (LIMITS_VERSION, UPLOAD_VERSION)}
     st.session_state.clear()
     st.session_state.update(versions)
-    st.query_params.from_dict({"view": view} if view else {})  # the view stays
+    st.query_params.from_dict({"view": view} if view else {})

@@ -6,11 +6,12 @@ import math
 
 import streamlit as st
 
-from allocation.evaluation.verified_path import Estimated
 from allocation.jobs.analyst.answers import Answer, Answers
-from allocation.jobs.numbers import amount, decimals, number
+from allocation.jobs.analyst.figures import figure, in_unit
+from allocation.jobs.numbers import amount, decimals
 from app import state
 from app.budget_charts import frontier_specification, mix_specification
+from app.metric import lacking, metric
 
 
 def show(answers: Answers) -> None:
@@ -45,7 +46,7 @@ def _budget(answers: Answers) -> float:
         st.info("No money is worth spending here: at any budget everybody gets the cheapest arm.")
         return budget
     step = 10.0 ** math.floor(math.log10(max(most - least, 1e-9) / 500))
-    unit = f" ({state.plain(answers.run.currency)})" if answers.run.currency else ""
+    unit = state.plain(answers.run.currency)
 
     def moved(key: str) -> None:
         """Take over what a widget says, and tell the other."""
@@ -56,7 +57,7 @@ def _budget(answers: Answers) -> float:
     wide, narrow = st.columns([3, 1], vertical_alignment="bottom")
     with wide:
         st.slider(
-            f"Budget{unit}",
+            in_unit("Budget", unit),
             least,
             most,
             step=step,
@@ -67,7 +68,7 @@ def _budget(answers: Answers) -> float:
         )
     with narrow:
         st.number_input(
-            f"Exact budget{unit}",
+            in_unit("Exact budget", unit),
             least,
             most,
             step=step,
@@ -80,47 +81,44 @@ def _budget(answers: Answers) -> float:
 
 
 def _figures(answers: Answers, answer: Answer) -> None:
-    run, money = answers.run, state.plain(answers.run.currency)
+    run = answers.run
     gain, spend, average, marginal = st.columns(4)
     with gain:
-        _figure(
+        metric(
             "Incremental value",
             answer.gain,
             answer.promised_gain,
-            "",
             f"{run.value_name}, above giving everybody {run.arms[0]}. Verified on users who by chance received the "
             "arm decided for them; promised: what the model that decides predicts.",
         )
     with spend:
-        _figure(
+        metric(
             "Spend",
             answer.extra_spend,
             answer.promised_extra,
-            money,
             f"Above giving everybody {run.arms[0]}: what the decisions really cost, verified; promised: what the "
             "model predicts, which with the cost of control is never above the budget.",
+            state.plain(run.currency),
         )
     with average:
-        _figure(
+        metric(
             "Average return",
             answer.average,
             answer.promised_average,
-            "",
             "Incremental value per unit of money spent above control.",
         )
     with marginal:
-        _figure(
+        metric(
             "Marginal return (price)",
             answer.marginal,
             answer.price,
-            "",
             "What the next unit of money buys. Verified on the users around the budget who hold a twentieth of all "
             "money; promised: the shadow price.",
         )
     buys = amount(answer.next_money, run.currency)
     st.markdown(
         state.plain(
-            f"The next {buys} buy {_short(answer.next_gain)} more in value, promised"
+            f"The next {buys} buy {figure(answer.next_gain)} more in value, promised"
             + ("." if answer.next_gain > 0 else ": everything worth buying is bought.")
             + " Shares of the users: "
             + ", ".join(f"{arm} {share:.0%}" for arm, share in answers.shares(answer.budget).items())
@@ -128,27 +126,11 @@ def _figures(answers: Answers, answer: Answer) -> None:
         )
     )
     if answer.lacking:
-        st.info(state.plain(f"Not verified: {answer.lacking}. Figures are promises."))
+        lacking(answer.lacking)
     elif math.isnan(answer.marginal.estimate) and answer.price > 0:
         st.caption(
             "The marginal return is a promise here: too few logged users speak for the money around the budget."
         )
-
-
-def _figure(name: str, verified: Estimated, promised: float, unit: str, about: str) -> None:
-    known = not math.isnan(verified.estimate)
-    shown = _short(verified.estimate if known else promised)
-    st.metric(name, f"{shown} {unit}".strip(), help=state.plain(about))
-    if known:
-        low, high = (_short(end) if math.isfinite(end) else "any" for end in verified[1:])
-        st.caption(state.plain(f"verified, 95% interval [{low}, {high}]; promised {_short(promised)}"))
-    else:
-        st.caption("promised, not verified")
-
-
-def _short(x: float) -> str:
-    """Three digits at least, thousands apart."""
-    return number(x, decimals(x))
 
 
 def _reading(answers: Answers) -> str:

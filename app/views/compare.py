@@ -13,7 +13,7 @@ from allocation.jobs.summary import END_TO_END, Summary
 from app import state
 from app.compare_charts import difference_chart, value_chart
 
-BEST = "the best baseline"
+BEST_BASELINE = "the best baseline"
 
 
 def show(answers: Answers) -> None:
@@ -64,22 +64,19 @@ def _at_budget(run: Summary, compared: Compared, budget: float) -> None:
 
 def _reference(run: Summary, compared: Compared, budget: float) -> str:
     best = best_baseline(run, compared, budget)
-    names = [BEST, *run.policies, *(name for name in compared.names if name not in run.policies)]
+    names = [BEST_BASELINE, *run.policies, *(name for name in compared.names if name not in run.policies)]
     chosen: str = st.selectbox(
         "Compare with",
         names,
         key="reference",
-        format_func=lambda name: f"{BEST}: {best}" if name == BEST else name,
+        format_func=lambda name: f"{BEST_BASELINE}: {best}" if name == BEST_BASELINE else name,
         help="The best baseline is the rule of thumb of the highest verified value at this budget.",
     )
-    return best if chosen == BEST else chosen
+    return best if chosen == BEST_BASELINE else chosen
 
 
 def _about(run: Summary, found: Comparison, budget: float) -> str:
     at, asked = amount(found.budget, run.currency), amount(budget, run.currency)
-    where = (
-        f"At a budget of {at}"
-        if abs(found.budget - budget) <= 1e-9 * abs(budget)
-        else (f"At a budget of {at}, the evaluated one nearest to the {asked} that are set in the budget view")
-    )
-    return f"{where}. Totals over {run.users:,} held-out users; value: {run.value_name}."
+    chosen = abs(found.budget - budget) <= 1e-9 * abs(budget)
+    nearest = "" if chosen else f", the evaluated one nearest to the {asked} that are set in the budget view"
+    return f"At a budget of {at}{nearest}. Totals over {run.users:,} held-out users; value: {run.value_name}."

@@ -11,14 +11,20 @@ import streamlit as st
 from allocation.jobs.analyst.answers import Answers
 from allocation.jobs.analyst.evidence import Checks
 from allocation.jobs.analyst.evidence_about import ABOUT
-from allocation.jobs.analyst.evidence_frames import SHOWN, balance_frame
-from allocation.jobs.analyst.evidence_words import LOOK, PASSED, UNKNOWN, Verdict, farthest, summary, verdicts
-from allocation.jobs.numbers import amount, decimals, number
+from allocation.jobs.analyst.evidence_frames import balance_frame
+from allocation.jobs.analyst.evidence_words import CANNOT_TELL, LOOK, PASSED, Verdict, farthest, summary, verdicts
+from allocation.jobs.analyst.figures import figure
+from allocation.jobs.analyst.run import Run
+from allocation.jobs.numbers import amount
 from app import evidence_charts as charts
 from app import state
 
 # A sign, a word and a colour, so that none of them is needed alone.
-BADGES = {PASSED: ":green-badge[✓ passed]", LOOK: ":orange-badge[! look here]", UNKNOWN: ":gray-badge[? cannot tell]"}
+BADGES = {
+    PASSED: f":green-badge[✓ {PASSED}]",
+    LOOK: f":orange-badge[! {LOOK}]",
+    CANNOT_TELL: f":gray-badge[? {CANNOT_TELL}]",
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ def show(answers: Answers) -> None:
     st.title("Can the figures be believed?")
     run = answers.run
     if run.checks is None:
-        _missing(answers)
+        _missing(run)
         return
     found = verdicts(run.checks, run.value_name)
     budget = amount(run.checks.budget, run.currency)
@@ -56,9 +62,9 @@ def show(answers: Answers) -> None:
                 _panel(run.checks, run.value_name, verdict)
 
 
-def _missing(answers: Answers) -> None:
+def _missing(run: Run) -> None:
     """Why there are no checks of this run, and how to get them."""
-    if answers.run.evidence is not None or answers.run.summary is not None:
+    if run.evidence is not None or run.summary is not None:
         what = "This run was written without them: run `earmark demo` again with the same options."
     else:
         what = (
@@ -95,10 +101,8 @@ def _shares(checks: Checks, _: str, theme: str) -> Panel:
 
 
 def _balance(checks: Checks, _: str, theme: str) -> Panel:
-    drawn = len(balance_frame(checks))
-    which = (
-        f"The {drawn} least likely of {len(checks.balance.features)} features" if drawn == SHOWN else "Each feature"
-    )
+    drawn, known = len(balance_frame(checks)), len(checks.balance.features)
+    which = f"The {drawn} least likely of {known} features" if drawn < known else "Each feature"
     return Panel(
         charts.balance_chart(checks, theme),
         f"{which}, in the arm where it stands out most: difference of its mean from control, with 95% interval. On "
@@ -166,7 +170,7 @@ def _experiment(checks: Checks, value_name: str, theme: str) -> Panel:
     if found is None or not any(users > 0 for users in found.needed):
         return Panel(None, "")
     source = "the model promises" if found.promised else "this log finds"
-    gain = f"{number(found.gain, decimals(found.gain))} {value_name} a user"
+    gain = f"{figure(found.gain)} {value_name} a user"
     unsure = "".join(f" Unsure: {words}." for words in found.caveats)
     return Panel(
         charts.experiment_chart(checks, theme),

@@ -9,10 +9,11 @@ import streamlit as st
 from allocation.jobs.analyst import scenarios
 from allocation.jobs.analyst.address import plan_code
 from allocation.jobs.analyst.answers import Answers
-from allocation.jobs.analyst.exported import CSV, PARQUET, PLAN_FILE, Built, build, command, plan_for
+from allocation.jobs.analyst.exported import COMMAND, CSV, PARQUET, PLAN_FILE, Built, build, plan_for
+from allocation.jobs.analyst.figures import figure
 from allocation.jobs.analyst.held import is_filed
 from allocation.jobs.analyst.limited import DecidedPlan, Outcome, Refused, outcome_of
-from allocation.jobs.analyst.limited_words import figure, side_by_side
+from allocation.jobs.analyst.limited_words import side_by_side
 from allocation.jobs.analyst.run import Run
 from allocation.jobs.numbers import amount
 from allocation.jobs.plan import Plan, plan_text
@@ -23,7 +24,7 @@ from uplift.words import counted
 
 BUILT, COMPARED = "export_built", "export_compared"  # keys of the session
 NOW = "now: this plan"  # no scenario can be called so
-MOST = 4  # scenarios beside one another
+MOST_COMPARED = 4  # scenarios beside one another
 
 
 def show(answers: Answers) -> None:
@@ -89,7 +90,7 @@ def _plan(plan: Plan) -> None:
         f"Download {PLAN_FILE}", text, PLAN_FILE, "application/toml", key="download_plan", on_click="ignore"
     )
     st.markdown("The same decisions again, on the command line, in the folder where the plan lies:")
-    st.code(command(), language="bash", wrap_lines=True)
+    st.code(COMMAND, language="bash", wrap_lines=True)
     st.caption("Digest of the plan (SHA-256, without paths; the manifest of the decisions holds it too):")
     st.code(plan.digest(), language=None, wrap_lines=True)
 
@@ -111,7 +112,9 @@ def _scenarios(answers: Answers, plan: Plan) -> None:
         return
     before = st.session_state.get("scenarios_chosen", st.session_state.get(COMPARED, [NOW, *names][:2]))
     st.session_state["scenarios_chosen"] = [name for name in before if name in (NOW, *names)]
-    chosen = st.multiselect(f"Up to {MOST}", [NOW, *names], max_selections=MOST, key="scenarios_chosen")
+    chosen = st.multiselect(
+        f"Up to {MOST_COMPARED}", [NOW, *names], max_selections=MOST_COMPARED, key="scenarios_chosen"
+    )
     st.session_state[COMPARED] = chosen
     if not chosen:
         return

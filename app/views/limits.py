@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import math
+from contextlib import nullcontext
 
 import streamlit as st
 
 from allocation.jobs.analyst.answers import Answers
+from allocation.jobs.analyst.figures import figure, in_unit, interval
 from allocation.jobs.analyst.limited import DecidedPlan, Refused, cost_of_limits, is_known, outcome_of, without_limits
-from allocation.jobs.analyst.limited_words import figure, interval, limits_table, unspent_words
+from allocation.jobs.analyst.limited_words import limits_table, unspent_words
 from allocation.jobs.numbers import amount
 from allocation.jobs.plan import Plan
 from app import state
 from app.limits_charts import arms_chart, use_chart
 from app.limits_editor import table
+from app.metric import NOT_VERIFIED, lacking, metric
 
 
 def show(answers: Answers) -> None:
@@ -35,7 +37,6 @@ def show(answers: Answers) -> None:
 
 
 def _budget(answers: Answers) -> None:
-    unit = f" ({state.plain(answers.run.currency)})" if answers.run.currency else ""
     st.session_state["limits_budget"] = max(state.plan_budget(answers), 0.0)
 
     def moved() -> None:
@@ -43,7 +44,7 @@ def _budget(answers: Answers) -> None:
         state.set_budget(float(st.session_state["limits_budget"]))
 
     st.number_input(
-        f"Budget{unit}",
+        in_unit("Budget", state.plain(answers.run.currency)),
         min_value=0.0,
         key="limits_budget",
         on_change=moved,
@@ -55,11 +56,9 @@ def _budget(answers: Answers) -> None:
 
 def _results(answers: Answers, plan: Plan) -> None:
     run, free_plan = answers.run, without_limits(plan)
-    if is_known(run, plan) and is_known(run, free_plan):
+    known = is_known(run, plan) and is_known(run, free_plan)
+    with nullcontext() if known else st.spinner(f"deciding for {len(run):,} users", show_time=True):
         outcome, free = outcome_of(run, plan), outcome_of(run, free_plan)
-    else:
-        with st.spinner(f"deciding for {len(run):,} users", show_time=True):
-            outcome, free = outcome_of(run, plan), outcome_of(run, free_plan)
     if isinstance(outcome, Refused) or isinstance(free, Refused):
         reason = outcome.reason if isinstance(outcome, Refused) else free.reason if isinstance(free, Refused) else ""
         st.error(
@@ -90,25 +89,14 @@ def _results(answers: Answers, plan: Plan) -> None:
 
 def _figures(answers: Answers, outcome: DecidedPlan, free: DecidedPlan) -> None:
     run, money = answers.run, answers.run.currency
-    known = not outcome.lacking
     gain, lost, spend, price = st.columns(4)
     with gain:
-        shown = outcome.verified_gain.estimate if known else outcome.gain
-        st.metric(
-            "Incremental value",
-            figure(shown),
-            help=state.plain(f"{run.value_name}, above giving everybody {run.arms[0]}, with these limits."),
-        )
-        st.caption(_verified(f"95% interval {interval(outcome.verified_gain)}", figure(outcome.gain), known))
+        about = f"{run.value_name}, above giving everybody {run.arms[0]}, with these limits."
+        metric("Incremental value", outcome.verified_gain, outcome.gain, about)
     with lost:
         promised, verified = cost_of_limits(run, outcome, free)
-        sure = not math.isnan(verified.estimate)
-        st.metric(
-            "What the limits cost",
-            figure(verified.estimate if sure else promised),
-            help="Value that the same budget brings without limits, less what it brings with them: the same users.",
-        )
-        st.caption(_verified(f"95% interval {interval(verified)}", figure(promised), sure))
+        about = "Value that the same budget brings without limits, less what it brings with them: the same users."
+        metric("What the limits cost", verified, promised, about)
     with spend:
         st.metric(
             "Spend",
@@ -116,20 +104,11 @@ def _figures(answers: Answers, outcome: DecidedPlan, free: DecidedPlan) -> None:
             help="What the model predicts that the decisions cost, all users.",
         )
         above = f"verified above control {amount(outcome.verified_spend.estimate, money)}, 95% interval "
-        st.caption(state.plain(above + interval(outcome.verified_spend)) if known else "promised, not verified")
+        st.caption(state.plain(above + interval(outcome.verified_spend)) if not outcome.lacking else NOT_VERIFIED)
     with price:
         st.metric(
             "Price of money", figure(outcome.price), help="What one more unit of money would buy within these limits."
         )
         st.caption(f"{figure(free.price)} without limits")
     if outcome.lacking:
-        st.info(
-            state.plain(
-                f"Not verified: {outcome.lacking}. Figures are promises of the model; a run of `earmark demo` has a "
-                "log of its users, which verifies them."
-            )
-        )
-
-
-def _verified(told: str, promised: str, known: bool) -> str:
-    return state.plain(f"verified, {told}; promised {promised}") if known else "promised, not verified"
+        lacking(outcome.lacking)

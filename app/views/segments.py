@@ -12,16 +12,18 @@ import streamlit as st
 from allocation.engine.problem import Allocation, Problem
 from allocation.engine.solve import solve
 from allocation.jobs.analyst.answers import Answers
+from allocation.jobs.analyst.certainty import NO_LOG
 from allocation.jobs.analyst.run import Run
 from allocation.jobs.analyst.segments import Grouping, attributes, effects, grouping, segments
 from allocation.jobs.analyst.segments_table import segments_table, why_table
 from allocation.jobs.analyst.why import user_row, why
 from allocation.jobs.numbers import amount
 from app import state
+from app.metric import lacking
 from app.segments_charts import effect_chart, lift_chart
 from uplift.errors import InputError
 
-KEPT = "segments_kept_"  # keys of the session begin so
+PREFIX = "segments_kept_"  # how the keys of the session begin
 _working = Lock()  # seconds: of sessions that ask at once one works, in the memory of one
 
 
@@ -53,10 +55,10 @@ def _decided(run: Run, budget: float) -> Allocation:
 
 def _kept(name: str, run: Run, key: object, made: Callable[[], Any]) -> Any:
     """What was made last for the same run and key, else made now and kept; a million users take a second."""
-    kept = st.session_state.get(KEPT + name)
+    kept = st.session_state.get(PREFIX + name)
     if kept is None or kept[0] is not run or kept[1] != key:
         with st.spinner("deciding, and looking at each segment", show_time=True), _working:
-            st.session_state[KEPT + name] = kept = (run, key, made())
+            st.session_state[PREFIX + name] = kept = (run, key, made())
     return kept[2]
 
 
@@ -87,10 +89,7 @@ def _groups(run: Run, decided: Allocation, budget: float, attribute: str) -> Non
     )
     st.dataframe(segments_table(found, run.currency), hide_index=True, key="segments")
     if run.evidence is None:
-        st.info(
-            "Not verified: no log of these users is there. `earmark demo` on the log of an experiment, or Upload, "
-            "makes a run that verifies segments."
-        )
+        lacking(NO_LOG)
         return
     _confounded(run, _kept("effects", run, attribute, lambda: effects(run, groups)))
 

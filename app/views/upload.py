@@ -12,13 +12,21 @@ import streamlit as st
 from allocation.engine.problem import ProblemError
 from allocation.jobs.analyst.answers import answers_of
 from allocation.jobs.analyst.run import Run
-from allocation.jobs.analyst.uploaded import LARGEST, ROWS, arms_of, numeric, read_upload, run_of_log, run_of_table
+from allocation.jobs.analyst.uploaded import (
+    MOST_FILE,
+    MOST_ROWS,
+    arms_of,
+    numeric,
+    read_upload,
+    run_of_log,
+    run_of_table,
+)
 from app import state
 from app.uploads import UPLOAD_VERSION, return_to_run, take, uploaded
 from uplift.errors import InputError
 
 TABLE, LOG = "a response table", "the log of an experiment"
-SAME, STATED, COLUMNS = "every user had the same chances", "I state each arm's chance", "a column for each arm"
+EQUAL, STATED, BY_COLUMN = "every user had the same chances", "I state each arm's chance", "a column for each arm"
 NONE = "(none)"
 _fitting = Lock()  # minutes: of sessions that ask at once one works, in the memory of one
 SEEN = "upload_seen"  # key of the session: the table of the file that is there
@@ -28,8 +36,8 @@ def show() -> None:
     """The view; whatever is wrong with a file is one message, and the session goes on."""
     st.title("A file of your own")
     st.caption(
-        f"Parquet or CSV, up to {LARGEST >> 20} MB and {ROWS:,} rows. It is looked at in this session alone, by the "
-        "server on this machine: nothing of it is kept when the session ends."
+        f"Parquet or CSV, up to {MOST_FILE >> 20} MB and {MOST_ROWS:,} rows. It is looked at in this session alone, "
+        "by the server on this machine: nothing of it is kept when the session ends."
     )
     own = uploaded()
     if own is not None:
@@ -139,10 +147,10 @@ def _complete(roles: Mapping[str, Any]) -> dict[str, Any]:
 
 def _chances(arms: list[str], amounts: list[str]) -> dict[str, Any] | None:
     """How the arms were drawn; None for shares that are the same for everybody."""
-    how = st.radio("How were the arms drawn?", [SAME, STATED, COLUMNS], key="upload_chances", horizontal=True)
+    how = st.radio("How were the arms drawn?", [EQUAL, STATED, BY_COLUMN], key="upload_chances", horizontal=True)
     if how == STATED:
         return dict(_numbers(arms, "Chance of", round(1 / len(arms), 6)))
-    if how == SAME:
+    if how == EQUAL:
         return None
     found = {}
     for j, arm in enumerate(arms):

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from allocation.jobs.analyst.compared import CURRENT
 from allocation.jobs.analyst.compared_at import compare
-from allocation.jobs.analyst.limited_words import figure
+from allocation.jobs.analyst.figures import figure
 from allocation.jobs.analyst.run import open_run
 from app.compare_charts import difference_chart, value_chart
 

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from allocation.jobs.analyst.answers import UNKNOWN
+from allocation.jobs.analyst.certainty import UNVERIFIED
 from allocation.jobs.analyst.exported import plan_for
+from allocation.jobs.analyst.figures import figure
 from allocation.jobs.analyst.limited import DecidedPlan, decide_run, limit_rows, without_limits
-from allocation.jobs.analyst.limited_words import figure
 from allocation.jobs.analyst.limits_table import COLUMNS
 from allocation.jobs.analyst.run import Run, open_run
 from allocation.jobs.plan import PlanLimit, Share
@@ -112,7 +112,7 @@ def test_a_table_without_a_log_is_promised(run_folder: Path):
     page.button(key="apply_limits").click().run()
     assert not page.exception
     assert not page.error
-    assert any(r"Not verified\: no log of these users is there" in info.value for info in page.info)
+    assert any("Not verified: no log of these users is there" in info.value for info in page.info)
     assert "promised, not verified" in [caption.value for caption in page.caption]
 
 
@@ -195,7 +195,7 @@ def test_scenarios_are_points_with_intervals_and_mixes(run: Run, decided: Decide
 
 
 def test_a_scenario_that_no_log_verifies_is_told_as_promised(decided: DecidedPlan):
-    chart = gains_chart({"few": replace(decided, verified_gain=UNKNOWN)}, "gain", "light")
+    chart = gains_chart({"few": replace(decided, verified_gain=UNVERIFIED)}, "gain", "light")
     told = f"Gain of each plan: few: not verified, promised {figure(decided.gain)}."
     assert chart.to_dict()["description"] == told
 

@@ -19,11 +19,12 @@ from allocation.jobs.analyst import scenarios
 from allocation.jobs.analyst.address import plan_code
 from allocation.jobs.analyst.answers import answers_of
 from allocation.jobs.analyst.exported import plan_for
-from allocation.jobs.analyst.limited_words import figure, whole
+from allocation.jobs.analyst.figures import figure, whole
 from allocation.jobs.analyst.run import open_run
 from allocation.jobs.plan import PlanLimit, Share
 from app.budget_charts import frontier_specification, mix_specification
-from app.charts import described, spread, with_interval
+from app.charts import described, interval_words
+from app.labels import spread
 from app.main import VIEWS
 from app.state import plain
 from tests.app.conftest import Visit
@@ -57,8 +58,9 @@ def test_the_figures_follow_the_budget(run_folder: Path, monkeypatch: pytest.Mon
 def test_a_response_table_is_shown_as_promises(run_folder: Path, monkeypatch: pytest.MonkeyPatch):
     page = render(run_folder / "responses.parquet", monkeypatch)
     assert not page.exception
-    told = "Not verified: no log of these users is there. Figures are promises."
-    assert [info.value for info in page.info] == [plain(told)]
+    told = "Not verified: no log of these users is there. The figures are promises of the model. `earmark demo` on "
+    assert len(page.info) == 1
+    assert page.info[0].value.startswith(told)
 
 
 @pytest.mark.parametrize("lift", [0.0, -1.0])
@@ -82,7 +84,7 @@ def test_the_promised_return_is_above_control(tmp_path: Path):
     pq.write_table(pa.table(columns | costs), tmp_path / "t.parquet")
     answers = answers_of(open_run(tmp_path / "t.parquet"))
     told = answers.at(answers.span[1])
-    assert (told.promised_gain, told.spend, told.promised_extra) == (10.0, 5.5, 2.5)
+    assert (told.promised_gain, told.promised_extra) == (10.0, 2.5)
     assert told.promised_average == pytest.approx(10 / 2.5)
 
 
@@ -119,9 +121,9 @@ def test_a_chart_as_text_is_short_and_without_holes():
     assert described("value of each", ["a: 1", "b: 2"]) == "Value of each: a: 1; b: 2."
     assert described("Value", [str(k) for k in range(29)]).endswith("; 22; 23; and 5 more.")
     assert described("Value", []) == "Value: nothing to show."
-    assert with_interval(1234.4, 1000, 1500.2) == "1,234, 95% interval 1,000 to 1,500"
-    assert with_interval(0.5, float("nan"), float("nan")) == "0.500"
-    assert with_interval(float("nan"), 0.0, 1.0) == "too few users to tell"
+    assert interval_words(1234.4, 1000, 1500.2) == "1,234, 95% interval 1,000 to 1,500"
+    assert interval_words(0.5, float("nan"), float("nan")) == "0.500"
+    assert interval_words(float("nan"), 0.0, 1.0) == "too few users to tell"
 
 
 def rows_of(spec: dict[str, Any]) -> list[list[dict[str, Any]]]:

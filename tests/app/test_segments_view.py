@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from allocation.jobs.analyst.limited_words import figure
+from allocation.jobs.analyst.figures import figure
 from allocation.jobs.analyst.run import open_run
 from allocation.jobs.analyst.segments import EVERYBODY, effects, grouping, segments
 from app.segments_charts import effect_chart, lift_chart
@@ -138,5 +138,6 @@ def test_a_small_segment_is_a_word_in_the_chart(run_folder: Path):
     found.loc[1, ["lift", "lift_low", "lift_high"]] = np.nan
     chart = lift_chart(found, "revenue", "light").to_dict()
     notes = chart["datasets"][chart["layer"][3]["data"]["name"]]
-    assert notes == [{"segment": groups.names[0], "words": "too few users"}]
+    assert notes == [{"segment": groups.names[0]}]
+    assert chart["layer"][3]["mark"]["text"] == "too few users"
     assert f"; {groups.names[0]}: too few users to tell, promised " in chart["description"]

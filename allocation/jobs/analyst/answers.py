@@ -15,32 +15,30 @@ from numpy.typing import NDArray
 from allocation.engine.frontier import Frontier, frontier
 from allocation.evaluation.verified_decision import total_of
 from allocation.evaluation.verified_path import Estimated, VerifiedPath, verified_path
+from allocation.jobs.analyst.certainty import NO_LOG, TOO_FEW, UNVERIFIED
 from allocation.jobs.analyst.compared import CURRENT
-from allocation.jobs.analyst.run import Evidence, Run
+from allocation.jobs.analyst.run import Evidence, Run, Table
 from uplift.errors import InputError
 
 Array = NDArray[np.float64]
 POINTS = 100  # of a curve
-NEXT = 10_000.0  # money that the next step is told for, or what a hundredth of all is where that is less
+NEXT = 10_000.0  # money, at most a hundredth of all, for which it is told what so much more would buy
 REPLICATES = 100  # of the users, for the band of a promise that no log verifies
 RANDOM, SINGLE = "random", "best single arm"
-UNKNOWN = Estimated(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
 class Answer:
     """What a budget buys; amounts are totals over all users, gain and extra spend are above everybody on control.
 
-    promised_gain, spend, price : by the response table itself, value units, money in all, value per money.
-    promised_extra : that spend above control's. promised_average : promised gain per promised_extra, NaN where that
-    is nothing. next_money, next_gain : what so much more buys. gain, extra_spend, average, marginal : verified, with
-    intervals, NaN where the log cannot tell; average is gain per extra spend, marginal the same of the users around
-    the budget. lacking : why there is no verified figure, empty where there is.
+    promised_gain, promised_extra, price : by the response table itself, value units, money, value per money.
+    promised_average : gain per extra spend, NaN where that is nothing. next_money, next_gain : what so much more
+    buys. gain, extra_spend, average, marginal : verified, with intervals, NaN where the log cannot tell; marginal is
+    the average of the users around the budget. lacking : why there is no verified figure, empty where there is.
     """
 
     budget: float
     promised_gain: float
-    spend: float
     promised_extra: float
     promised_average: float
     price: float
@@ -54,7 +52,12 @@ class Answer:
 
 
 class Drawn(NamedTuple):
-    """The frames of `Answers.curve`, `Answers.mix` and `rival_lines`; to be read only."""
+    """What is drawn of all budgets, POINTS of them, evenly spread; to be read only.
+
+    curve : `budget`, `promised` gain, verified `gain`, `low`, `high`, `supported`, a row a budget. mix : `budget`,
+    `arm`, `share` of the users, a row a budget and arm. rivals : `policy`, `budget`, verified `gain` of random and of
+    the best single arm, for as many users as there is money for.
+    """
 
     curve: pd.DataFrame
     mix: pd.DataFrame
@@ -76,8 +79,9 @@ class Answers:
 
     @cached_property
     def drawn(self) -> Drawn:
-        """What is drawn of all budgets, worked out once: seconds for a million users."""
-        return Drawn(self.curve(), self.mix(), rival_lines(self))
+        """The frames of the charts, worked out once: seconds for a million users."""
+        budget = np.linspace(*self.span, POINTS)
+        return Drawn(_curve(self, budget), _mix(self, budget), _rival_lines(self, budget))
 
     @property
     def span(self) -> tuple[float, float]:
@@ -92,18 +96,20 @@ class Answers:
         value, price = self.frontier.at(budget)
         further = min(NEXT, max((most - least) / 100, 1e-9))
         more = self.frontier.at(budget + further)[0] - value
-        verified = (UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN)
-        lacking = "no log of these users is there"
-        if self.path is not None:
-            known = bool(self.path.supported(budget)[0])
-            lacking = "" if known else "too few logged users received what is decided for them"
-            if known:
-                gained, spent = (Estimated(*(float(x[0]) for x in own)) for own in self.path.totals(budget).values())
-                verified = (gained, spent, self.path.average_return(budget), self.path.marginal_return(budget))
-        gain, spend = value - self.control[0], min(budget, most)
-        extra = spend - self.control[1]
+        gain, extra = value - self.control[0], min(budget, most) - self.control[1]
         average = gain / extra if extra > 0 else math.nan
-        return Answer(budget, gain, spend, extra, average, price, further, more, *verified, lacking)
+        verified, lacking = self._verified(budget)
+        return Answer(budget, gain, extra, average, price, further, more, *verified, lacking)
+
+    def _verified(self, budget: float) -> tuple[tuple[Estimated, Estimated, Estimated, Estimated], str]:
+        """Gain, extra spend, average and marginal return, and why there are none."""
+        none = (UNVERIFIED, UNVERIFIED, UNVERIFIED, UNVERIFIED)
+        if self.path is None:
+            return none, NO_LOG
+        if not self.path.supported(budget)[0]:
+            return none, TOO_FEW
+        gained, spent = (Estimated(*(float(x[0]) for x in own)) for own in self.path.totals(budget).values())
+        return (gained, spent, self.path.average_return(budget), self.path.marginal_return(budget)), ""
 
     def shares(self, budget: float) -> dict[str, float]:
         """Share of the users on each arm as it is drawn: in proportion between two points of `drawn.mix`."""
@@ -111,47 +117,51 @@ class Answers:
         rows = {arm: mix[mix["arm"] == arm] for arm in self.run.arms}
         return {arm: float(np.interp(budget, own["budget"], own["share"])) for arm, own in rows.items()}
 
-    def curve(self, points: int = POINTS) -> pd.DataFrame:
-        """`budget`, `promised` gain, verified `gain`, `low`, `high`, `supported`; a row a budget, evenly spread."""
-        budget = np.linspace(*self.span, points)
-        frame = {"budget": budget, "promised": self.frontier.at(budget)[0] - self.control[0]}
-        if self.path is not None:
-            gain, low, high = self.path.totals(budget)["gain"]
-            frame |= {"gain": gain, "low": low, "high": high, "supported": self.path.supported(budget)}
-        elif self.frontier.replicates is not None:
-            low, high = self.frontier.band(budget)
-            frame |= {"low": low - self.control[0], "high": high - self.control[0]}
-        return pd.DataFrame(frame)
-
-    def mix(self, points: int = POINTS) -> pd.DataFrame:
-        """`budget`, `arm`, `share` of the users; a row a budget and arm."""
-        budget = np.linspace(*self.span, points)
-        shares = self.frontier.arm_mix(budget)
-        frame = pd.DataFrame(shares, columns=list(self.run.arms)).assign(budget=budget)
-        return frame.melt("budget", var_name="arm", value_name="share")
+    def current(self) -> tuple[float, Estimated]:
+        """What the log's own policy spends in all, money, and its verified gain above control; needs a log."""
+        spend, gain = next((spend, gain) for name, spend, gain in self.rivals if name == CURRENT)
+        return self.control[1] + spend, gain
 
 
 def answers_of(run: Run) -> Answers:
     """Walk every user's steps once: seconds for a million users, and some 60 bytes a step beside the run's own."""
-    exact = run.evidence is not None
-    curve = frontier(run.value, run.cost, eligible=run.eligible, replicates=0 if exact else REPLICATES)
-    value, cost = (float(table[:, 0].sum(dtype=np.float64)) for table in (run.value, run.cost))
-    control = (value, cost)
-    if run.evidence is None:
+    e, control = run.evidence, (_total(run.value), _total(run.cost))
+    curve = frontier(run.value, run.cost, eligible=run.eligible, replicates=REPLICATES if e is None else 0)
+    if e is None:
         return Answers(run, curve, None, control, ())
-    e = run.evidence
     path = verified_path(run.value, run.cost, e.value_score, e.spend_score, e.treatment, e.propensity, run.eligible)
     return Answers(run, curve, path, control, tuple(_rivals(run.arms, e)))
 
 
-def rival_lines(answers: Answers, points: int = POINTS) -> pd.DataFrame:
-    """`policy`, `budget`, verified `gain` of random and of the best single arm, for as many as there is money for.
+def _total(table: Table) -> float:
+    """Of everybody on control."""
+    return float(table[:, 0].sum(dtype=np.float64))
 
-    Both are straight lines from nothing to everybody, for users are drawn without looking; the arm is the best at
-    each budget by its verified gain, which errs in its favour.
+
+def _curve(answers: Answers, budget: Array) -> pd.DataFrame:
+    """With the band of the promise where no log verifies it."""
+    control = answers.control[0]
+    frame = {"budget": budget, "promised": answers.frontier.at(budget)[0] - control}
+    if answers.path is not None:
+        gain, low, high = answers.path.totals(budget)["gain"]
+        frame |= {"gain": gain, "low": low, "high": high, "supported": answers.path.supported(budget)}
+    elif answers.frontier.replicates is not None:
+        low, high = answers.frontier.band(budget)
+        frame |= {"low": low - control, "high": high - control}
+    return pd.DataFrame(frame)
+
+
+def _mix(answers: Answers, budget: Array) -> pd.DataFrame:
+    shares = answers.frontier.arm_mix(budget)
+    frame = pd.DataFrame(shares, columns=list(answers.run.arms)).assign(budget=budget)
+    return frame.melt("budget", var_name="arm", value_name="share")
+
+
+def _rival_lines(answers: Answers, budget: Array) -> pd.DataFrame:
+    """Straight lines from nothing to everybody, for users are drawn without looking.
+
+    The single arm is the best at each budget by its verified gain, which errs in its favour.
     """
-    least, most = answers.span
-    budget = np.linspace(least, most, points)
     money = np.maximum(budget - answers.control[1], 0.0)
     lines = {name: _line(money, spend, gain.estimate) for name, spend, gain in answers.rivals}
     single = [line for name, line in lines.items() if name not in (CURRENT, RANDOM)]

@@ -15,23 +15,22 @@ from uplift.causal.activeness import head
 from uplift.errors import InputError
 
 ACTIVENESS = "activeness"
-FEW = 8  # different values of a feature, which are groups as they are; of more a quarter of the users makes one
+MOST_DISTINCT = 8  # values of a feature that are groups as they are; of more a quarter of the users makes one
 CUTS = (0.25, 0.5, 0.75)
-COLUMNS = (VALUE, COST, ELIGIBLE, RESOURCE)
-MOST = 24  # features; of more the first ones
+PREFIXES = (VALUE, COST, ELIGIBLE, RESOURCE)  # how columns of responses begin that are no attributes
+MOST_FEATURES = 24  # of more the first ones
 
 
 def attributes_of(X: NDArray[np.floating], features: Sequence[str], taken: Sequence[str]) -> dict[str, pa.Array]:
     """Each feature as a column of text, (n,): its value where there are few, else the quarter it lies in.
 
-    `taken` are names of other columns of the table, which no attribute may have, nor one that begins as a column of
-    responses does, such as value.last. Features of a single value are left
-    out, for they tell nobody apart.
+    Left out are features of a single value, for they tell nobody apart, of a name that is `taken` by another column
+    of the table, and of one that begins as a column of responses does, such as value.last.
     """
     found = {}
-    for j, name in enumerate(features[:MOST]):
+    for j, name in enumerate(features[:MOST_FEATURES]):
         labels = _labels(X[:, j].astype(np.float64))
-        if labels is not None and name not in taken and not name.startswith(COLUMNS):
+        if labels is not None and name not in taken and not name.startswith(PREFIXES):
             found[name] = labels
     return found
 
@@ -49,7 +48,7 @@ def _labels(x: NDArray[np.float64]) -> pa.Array | None:
     values, code = np.unique(x, return_inverse=True)
     if len(values) < 2:
         return None
-    if len(values) <= FEW:
+    if len(values) <= MOST_DISTINCT:
         return pa.array(_told(values)).take(pa.array(code))
     cuts = np.unique(np.quantile(x, CUTS, method="inverted_cdf"))
     told = _told(cuts)

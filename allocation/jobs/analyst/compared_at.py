@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
+from allocation.jobs.analyst.certainty import LEVEL, Z95
 from allocation.jobs.analyst.compared import CURRENT, Compared
 from allocation.jobs.evaluation_table import clear_side
 from allocation.jobs.numbers import decimals, number, with_interval
 from allocation.jobs.summary import HEADLINE, Summary
 
-LEVEL = 0.95
-VERDICTS = {1: "better", -1: "worse", 0: "not distinguishable"}
+BETTER, WORSE, UNCLEAR = "better", "worse", "not distinguishable"
+ALIKE, APART = "the same decisions", "cannot be compared"
+VERDICTS = {1: BETTER, -1: WORSE, 0: UNCLEAR}
 VERIFIED = [f"{name}{end}" for name in ("value", "gain", "spend") for end in ("", "_low", "_high")]
 
 
@@ -24,9 +25,11 @@ class Comparison:
     """Every policy at the evaluated budget nearest to the one asked for; totals over the held-out users.
 
     rows : a row a policy in the order shown: `policy`, `promised_value` (NaN of the current policy), `value`, `gain`
-        and `spend`, each with `_low` and `_high`; `support`, why there are none; `difference`, `difference_low`,
-        `difference_high`, `p_adjusted` and `verdict` against the `reference`. `comparisons` : how many differences
-        the p-values are adjusted for: every policy at every budget. sentences : what the rows say.
+        and `spend`, each with `_low` and `_high`; `support`, why there are none; against the `reference`
+        `difference`, `difference_low`, `difference_high`, `p_adjusted`, `same_decision`, `why` there is no difference
+        (else empty) and `verdict`.
+    comparisons : how many differences the p-values are adjusted for: every policy at every budget. sentences : what
+        the rows say.
     """
 
     budget: float
@@ -73,10 +76,9 @@ def _at(run: Summary, budget: float) -> pd.DataFrame:
 def _current(compared: Compared) -> dict[str, object]:
     """The row of the log's own policy, which promises nothing."""
     value = float(compared.value[-1]), float(np.sqrt(compared.covariance[-1, -1]))
-    half = float(norm.ppf(0.5 + LEVEL / 2))
     row: dict[str, object] = {"policy": CURRENT, "promised_value": np.nan, "support": ""}
     for name, (total, error) in (("value", value), ("gain", compared.gain), ("spend", compared.spend)):
-        row |= {name: total, f"{name}_low": total - half * error, f"{name}_high": total + half * error}
+        row |= {name: total, f"{name}_low": total - Z95 * error, f"{name}_high": total + Z95 * error}
     return row
 
 
@@ -84,8 +86,8 @@ def _verdict(r: pd.Series, reference: str) -> str:
     if r["policy"] == reference:
         return "reference"
     if r["same_decision"]:
-        return "the same decisions"
-    return "cannot be compared" if r["why"] else VERDICTS[clear_side(r, 1 - LEVEL)]
+        return ALIKE
+    return APART if r["why"] else VERDICTS[clear_side(r, 1 - LEVEL)]
 
 
 def _sentences(rows: pd.DataFrame, reference: str, made: int) -> list[str]:
@@ -93,18 +95,18 @@ def _sentences(rows: pd.DataFrame, reference: str, made: int) -> list[str]:
     places = decimals(float(rows["difference"].abs().max()))
     cells = {verdict: rows[rows["verdict"] == verdict] for verdict in rows["verdict"]}
     told = []
-    for verdict in ("better", "worse", "not distinguishable"):
+    for verdict in (BETTER, WORSE, UNCLEAR):
         if verdict in cells:
             listed = [f"{r['policy']} ({_difference(r, places)})" for _, r in cells[verdict].iterrows()]
             told.append(f"{_head(verdict, reference)}: {'; '.join(listed)}.")
-    if "better" not in cells:
+    if BETTER not in cells:
         told.insert(0, f"Nothing is shown to be better than {reference}.")
-    if "the same decisions" in cells:
-        told.append(f"The same decisions as {reference}: {_listed(cells['the same decisions']['policy'].tolist())}.")
-    if "cannot be compared" in cells:
-        lacking = [f"{r['policy']} ({r['why']})" for _, r in cells["cannot be compared"].iterrows()]
+    if ALIKE in cells:
+        told.append(f"The same decisions as {reference}: {_listed(cells[ALIKE]['policy'].tolist())}.")
+    if APART in cells:
+        lacking = [f"{r['policy']} ({r['why']})" for _, r in cells[APART].iterrows()]
         told.append(f"Cannot be compared with {reference}: {'; '.join(lacking)}.")
-    unclear = cells.get("not distinguishable")
+    unclear = cells.get(UNCLEAR)
     if unclear is not None and made > 1:
         alone = unclear[(unclear["difference_low"] > 0) | (unclear["difference_high"] < 0)]
         if len(alone):
@@ -130,7 +132,7 @@ def _promises(rows: pd.DataFrame) -> list[str]:
 
 
 def _head(verdict: str, reference: str) -> str:
-    return f"{verdict.capitalize()} {'from' if verdict == VERDICTS[0] else 'than'} {reference}"
+    return f"{verdict.capitalize()} {'from' if verdict == UNCLEAR else 'than'} {reference}"
 
 
 def _difference(r: pd.Series, places: int) -> str:

@@ -7,12 +7,13 @@ import math
 import pandas as pd
 
 from allocation.jobs.analyst.compared_at import Comparison
+from allocation.jobs.analyst.figures import in_unit
 from allocation.jobs.numbers import decimals, number, with_interval
 
 
 def compared_table(found: Comparison, currency: str) -> pd.DataFrame:
     """A row a policy: verdict, promised and verified value, difference to the reference, adjusted p, gain, spend."""
-    rows, money = found.rows, f"spend ({currency})" if currency else "spend"
+    rows = found.rows
     places = {name: decimals(float(rows[name].abs().max())) for name in ("value", "gain", "spend", "difference")}
 
     def cell(r: pd.Series, name: str, sign: bool = False) -> str:
@@ -33,7 +34,7 @@ def compared_table(found: Comparison, currency: str) -> pd.DataFrame:
             "difference": [difference(r) for _, r in rows.iterrows()],
             "p, adjusted": [_p(p) for p in rows["p_adjusted"]],
             "gain above control": [cell(r, "gain") for _, r in rows.iterrows()],
-            money: [cell(r, "spend") for _, r in rows.iterrows()],
+            in_unit("spend", currency): [cell(r, "spend") for _, r in rows.iterrows()],
         }
     )
 

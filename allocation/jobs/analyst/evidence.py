@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from allocation.evaluation.decided import Decided
-from allocation.evaluation.nuisance import Outcomes
+from allocation.evaluation.outcomes import Outcomes
 from allocation.jobs.analyst.evidence_log import Balance, Shares, Support, balance_of, shares_of, support_of
 from allocation.jobs.analyst.evidence_model import Calibration, Ranking, calibrations, dealt, placebo, ranking
-from allocation.jobs.analyst.evidence_next import LARGEST, Experiment, Refits, experiment, promised_difference, refits
+from allocation.jobs.analyst.evidence_next import Experiment, Refits, experiment, promised_difference, refits
 from allocation.jobs.summary import CHALLENGER, HEADLINE
 from allocation.policies.base import Policy
 from uplift.campaign import Campaign
@@ -68,15 +68,14 @@ class Known:
         return found
 
 
-def checks_of(known: Known, seed: int, largest: int = LARGEST) -> Checks:
-    """Every check; refits only where the log has up to `largest` users.
+def checks_of(known: Known, seed: int) -> Checks:
+    """Every check.
 
     All users count in every figure; of the curves some points are kept to be drawn.
     """
     held_out = known.held_out
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # said by the evaluation already
-        balance, report = balance_of(held_out, known.outcomes.value)
         effect = np.asarray(known.response.effect, dtype=np.float64)
         score = known.score[:, 1:] - known.score[:, :1]
         return Checks(
@@ -84,12 +83,12 @@ def checks_of(known: Known, seed: int, largest: int = LARGEST) -> Checks:
             len(held_out),
             known.budget,
             shares_of(known.log),
-            balance,
-            support_of(held_out, known.decision(CHALLENGER), report),
+            balance_of(held_out, known.outcomes.value),
+            support_of(held_out, known.decision(CHALLENGER)),
             calibrations(effect, score, held_out.arms),
             ranking(effect, score),
             placebo(effect, dealt(held_out, seed), known.outcomes),
-            refits(known.policy, known.train, held_out, known.budget, seed, largest),
+            refits(known.policy, known.train, held_out, known.budget, seed),
             _experiment(known),
         )
 

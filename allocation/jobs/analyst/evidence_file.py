@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from allocation.jobs.analyst.evidence import Checks
+from allocation.jobs.folder import reason
 from uplift.errors import InputError
 
 DIGITS = 10  # significant, of what is kept
@@ -29,9 +30,11 @@ def read_checks(file: Path, arms: tuple[str, ...], users: int) -> Checks | None:
     again = "run `earmark demo` again"
     try:
         found = _adapter().validate_json(file.read_bytes())
-    except (ValidationError, OSError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-        where = ".".join(map(str, first["loc"]))
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {reason(error)}; see to it that it may be") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "as a whole"
         raise InputError(f"{file} holds no checks of a run ({where}: {first['msg']}); {again}") from None
     if found.arms != arms or found.users != users:
         raise InputError(

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 import pandas as pd
 
 from allocation.evaluation.designs import AB, BEST, SAME, UNIFORM
+from allocation.jobs.analyst.certainty import Z95
 from allocation.jobs.analyst.evidence import Checks
-from allocation.jobs.analyst.evidence_model import Z95, Calibration
+from allocation.jobs.analyst.evidence_model import Calibration
 from allocation.jobs.numbers import number
 
 SHOWN = 12  # features of a balance that are drawn
-MODEL, PLACEBO, RANDOM = "model", "placebo", "random order"
-EVERYBODY = "all users"
+MODEL, PLACEBO, RANDOM_ORDER = "model", "placebo", "random order"
+ALL_USERS = "all users"
 QUARTERS = ("closest choices", "second quarter", "third quarter", "clearest choices")
 DESIGNS = {
     SAME: "arms as in this log",
@@ -50,11 +51,10 @@ def balance_frame(checks: Checks, shown: int = SHOWN) -> pd.DataFrame:
 
 
 def support_frame(checks: Checks) -> pd.DataFrame:
-    """`arm`, `decided`, `logged`, `matched`, `effective`, `more`, `smallest` of the arms that are decided for."""
+    """`arm`, `effective` users of the arms that are decided for."""
     found = checks.support
-    columns = ("decided", "logged", "matched", "effective", "more", "smallest")
-    frame = pd.DataFrame({"arm": checks.arms} | {name: getattr(found, name) for name in columns})
-    return frame[frame["decided"] > 0].reset_index(drop=True)
+    used = [j for j, users in enumerate(found.decided) if users]
+    return pd.DataFrame({"arm": [checks.arms[j] for j in used], "effective": [found.effective[j] for j in used]})
 
 
 def calibration_frame(found: Calibration) -> pd.DataFrame:
@@ -70,7 +70,7 @@ def ranking_frame(checks: Checks) -> pd.DataFrame:
         frame = pd.DataFrame({"curve": name, "share": found.share, "gain": found.gain})
         frames.append(_ranged(frame, "gain", found.error))
     end = checks.ranking.gain[-1]
-    line = {"curve": RANDOM, "share": [0.0, 1.0], "gain": [0.0, end], "low": math.nan, "high": math.nan}
+    line = {"curve": RANDOM_ORDER, "share": [0.0, 1.0], "gain": [0.0, end], "low": math.nan, "high": math.nan}
     return pd.concat([*frames, pd.DataFrame(line)], ignore_index=True)
 
 
@@ -81,7 +81,7 @@ def refits_frame(checks: Checks) -> pd.DataFrame:
     if found.note:
         return pd.DataFrame(columns=["users", "stays", "low", "high"])
     mean = sum(found.stays) / len(found.stays)
-    rows = [(EVERYBODY, mean, min(found.stays), max(found.stays))]
+    rows = [(ALL_USERS, mean, min(found.stays), max(found.stays))]
     rows += [
         (name, share, math.nan, math.nan)
         for name, share in zip(QUARTERS, found.quarters, strict=False)

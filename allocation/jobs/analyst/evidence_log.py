@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from allocation.evaluation.estimators import FEW
 from allocation.evaluation.support import support
@@ -16,11 +16,11 @@ from allocation.evaluation.support_by_arm import arm_support
 from uplift.campaign import Campaign
 from uplift.causal.adjustment import Adjustment
 from uplift.causal.assignment import covariates
-from uplift.causal.overlap import OverlapReport, overlap
+from uplift.causal.overlap import overlap
 from uplift.propensity import share_test
 
 Array = NDArray[np.float64]
-Row = tuple[float, ...]
+Floats = tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Shares:
     """
 
     users: int
-    expected: Row
-    logged: Row
-    error: Row
+    expected: Floats
+    logged: Floats
+    error: Floats
     chance: float
     test: str
     own: bool
@@ -49,8 +49,8 @@ class Balance:
     """
 
     features: tuple[str, ...]
-    difference: tuple[Row, ...]
-    error: tuple[Row, ...]
+    difference: tuple[Floats, ...]
+    error: tuple[Floats, ...]
     chance: float
     compared: int
 
@@ -66,16 +66,13 @@ class Balance:
 class Support:
     """Who speaks for the written decision, arm by arm, (K+1,); see `evaluation.support_by_arm.ArmSupport`.
 
-    effective : effective users of the matched. more : further logged users of the arm that are needed. smallest :
-    smallest propensity of the arm. together : effective users of all arms. needed : effective users.
+    decided : users. effective : effective users among those who received the arm that is decided for them. more :
+    further logged users of the arm that are needed. together : effective users of all arms. needed : effective users.
     """
 
     decided: tuple[int, ...]
-    logged: tuple[int, ...]
-    matched: tuple[int, ...]
-    effective: Row
+    effective: Floats
     more: tuple[int, ...]
-    smallest: Row
     together: float
     needed: int = FEW
 
@@ -94,11 +91,11 @@ def shares_of(log: Campaign) -> Shares | None:
     expected, logged = p.mean(axis=0), np.bincount(log.treatment, minlength=len(log.arms)) / n
     error = np.sqrt((p * (1 - p)).sum(axis=0)) / n
     own = bool(np.allclose(expected, logged, rtol=1e-9, atol=0))
-    return Shares(n, _row(expected), _row(logged), _row(error), found.chance, found.test, own)
+    return Shares(n, floats(expected), floats(logged), floats(error), found.chance, found.test, own)
 
 
-def balance_of(log: Campaign, outcome: Array) -> tuple[Balance, OverlapReport]:
-    """Balance of a log of known propensities; `outcome` (n, K+1) are cross-fitted predictions, which only stand by.
+def balance_of(log: Campaign, outcome: Array) -> Balance:
+    """Balance of a log of known propensities; `outcome` (n, K+1) are predictions, on which it does not depend.
 
         z_jk = (m_jk - m_0k) / sqrt(v_jk + v_0k),   v_jk = sum_i w_i^2 (x_ik - m_jk)^2 / (sum_i w_i)^2,   w = 1 / p
 
@@ -111,19 +108,16 @@ def balance_of(log: Campaign, outcome: Array) -> tuple[Balance, OverlapReport]:
     difference, error = report.after[1:], _errors(log)
     z = _ratio(difference, error)
     compared = int((error > 0).sum() + np.isinf(z).sum())
-    chance = min(1.0, 2 * float(norm.sf(z.max())) * max(compared, 1))
-    rows = (tuple(map(_row, difference)), tuple(map(_row, error)))
-    return Balance(report.features, *rows, chance, compared), report
+    chance = min(1.0, 2 * float(ndtr(-z.max())) * max(compared, 1))
+    return Balance(report.features, tuple(map(floats, difference)), tuple(map(floats, error)), chance, compared)
 
 
-def support_of(log: Campaign, decision: NDArray[np.integer[Any]], report: OverlapReport) -> Support:
+def support_of(log: Campaign, decision: NDArray[np.integer[Any]]) -> Support:
     """The support of one decision (n,) in its log."""
     assert log.propensity is not None
     found = arm_support(decision, log.treatment, log.propensity)
-    counts = [tuple(map(int, column)) for column in (found.decided, found.logged, found.matched, found.more_logged)]
-    decided, logged, matched, more = counts
-    together = support(decision, log)[1]
-    return Support(decided, logged, matched, _row(found.effective_size), more, _row(report.smallest), together)
+    decided, more = (tuple(map(int, column)) for column in (found.decided, found.more_logged))
+    return Support(decided, floats(found.effective_size), more, support(decision, log)[1])
 
 
 def _errors(log: Campaign) -> Array:
@@ -148,5 +142,6 @@ def _ratio(difference: Array, error: Array) -> Array:
     return np.divide(np.abs(difference), error, where=error > 0, out=sure)
 
 
-def _row(cells: Any) -> Row:
+def floats(cells: Any) -> Floats:
+    """Numbers as JSON knows them."""
     return tuple(float(cell) for cell in cells)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
-from allocation.evaluation.nuisance import Outcomes
+from allocation.evaluation.outcomes import Outcomes
 from allocation.evaluation.scores import VALUE, score_tables
+from allocation.jobs.analyst.certainty import Z95
+from allocation.jobs.analyst.evidence_log import Floats, floats
 from allocation.jobs.summary import HEADLINE
 from uplift.campaign import Campaign
 from uplift.errors import InputError
@@ -21,7 +22,6 @@ from uplift.metrics.ranking import rank
 from uplift.seeds import stream
 
 Array = NDArray[np.float64]
-Row = tuple[float, ...]
 BINS, IN_A_BIN = 10, 100  # bins of a calibration, and the fewest users in one
 POINTS = 100  # of a curve that is kept to be drawn
 
@@ -37,9 +37,9 @@ class Calibration:
     arm: str
     slope: float
     error: float
-    predicted: Row
-    verified: Row
-    verified_error: Row
+    predicted: Floats
+    verified: Floats
+    verified_error: Floats
     note: str = ""
 
     @property
@@ -62,9 +62,9 @@ class Ranking:
     users. chance : p-value of an order no better than random; of a placebo, that its curve is off zero by chance.
     """
 
-    share: Row
-    gain: Row
-    error: Row
+    share: Floats
+    gain: Floats
+    error: Floats
     area: float
     area_error: float
     chance: float
@@ -73,9 +73,6 @@ class Ranking:
     def interval(self) -> tuple[float, float]:
         """95% interval of the area."""
         return self.area - Z95 * self.area_error, self.area + Z95 * self.area_error
-
-
-Z95 = float(norm.ppf(0.975))
 
 
 def calibrations(effect: Array, score: Array, arms: tuple[str, ...]) -> tuple[Calibration, ...]:
@@ -91,8 +88,8 @@ def calibrations(effect: Array, score: Array, arms: tuple[str, ...]) -> tuple[Ca
             found.append(Calibration(arm, math.nan, math.nan, (), (), (), str(error)))
             continue
         assert curve.y_se is not None
-        rows = (_row(curve.x), _row(curve.y), _row(curve.y_se))
-        found.append(Calibration(arm, slope.area, slope.se, *rows))
+        bars = (floats(curve.x), floats(curve.y), floats(curve.y_se))
+        found.append(Calibration(arm, slope.area, slope.se, *bars))
     return tuple(found)
 
 
@@ -110,8 +107,8 @@ def ranking(effect: Array, score: Array) -> Ranking:
     squares = np.concatenate([[0.0], np.cumsum(log.value[order.order] ** 2)[order.last] / n])
     error = np.sqrt(np.maximum(squares - curve.y**2, 0.0) / n)
     kept = np.unique(np.searchsorted(curve.x, np.linspace(0, 1, POINTS + 1)).clip(0, len(curve.x) - 1))
-    rows = (_row(curve.x[kept]), _row(curve.y[kept]), _row(error[kept]))
-    return Ranking(*rows, curve.area, curve.se, _two_sided(curve.area / curve.se if curve.se > 0 else 0.0))
+    points = (floats(curve.x[kept]), floats(curve.y[kept]), floats(error[kept]))
+    return Ranking(*points, curve.area, curve.se, _two_sided(curve.area / curve.se if curve.se > 0 else 0.0))
 
 
 def dealt(held_out: Campaign, seed: int) -> Campaign:
@@ -138,8 +135,4 @@ def placebo(effect: Array, log: Campaign, outcomes: Outcomes) -> Ranking:
 
 
 def _two_sided(z: float) -> float:
-    return 2 * float(norm.sf(abs(z)))
-
-
-def _row(cells: Any) -> Row:
-    return tuple(float(cell) for cell in cells)
+    return 2 * float(ndtr(-abs(z)))

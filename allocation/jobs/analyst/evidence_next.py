@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from allocation.engine.problem import ProblemError
 from allocation.evaluation.decided import Decided
 from allocation.evaluation.experiment import next_experiment
-from allocation.evaluation.nuisance import Outcomes
+from allocation.evaluation.outcomes import Outcomes
 from allocation.evaluation.stability import stability
+from allocation.jobs.analyst.evidence_log import Floats, floats
 from allocation.jobs.summary import HEADLINE
 from allocation.policies.base import Policy
 from uplift.campaign import Campaign
 from uplift.errors import InputError
 
-Row = tuple[float, ...]
 REFITS = 5
-LARGEST = 50_000  # users of a log up to which the refits are made
+MOST_REFITTED = 50_000  # users of a log; the refits of a larger one take too long
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,13 @@ class Refits:
     """What refits on random halves of the training log decide; see `evaluation.stability`. Shares are 0 to 1.
 
     stays : (R,) share of users whose arm stays, in each refit. by_chance : where the arms were dealt out blindly.
-    treated_stays : among those who were given a treatment, the mean over refits. quarters : the same mean among the
-    users whose choice was closest, to those where it was clearest, by the margin; empty where there is none.
-    note : why there are no refits, or "".
+    quarters : the mean over refits among the users whose choice was closest, to those where it was clearest, by the
+    margin; empty where there is none. note : why there are no refits, or "".
     """
 
-    stays: Row
+    stays: Floats
     by_chance: float
-    treated_stays: float
-    quarters: Row
+    quarters: Floats
     note: str = ""
 
 
@@ -47,7 +45,7 @@ class Experiment:
 
     reference : the best baseline at the budget. gain : to be found, value units a user. promised : whether it is the
     model's own promise, for lack of a verified one above 0. verified, error : this log's own estimate, value units a
-    user. users : of this log. power, level : of the experiment. designs, needed : users, NaN where out of reach.
+    user. users : of this log. power : of the experiment. designs, needed : users, NaN where out of reach.
     note : why there is no number, or "". caveats : what makes them unsure.
     """
 
@@ -58,25 +56,24 @@ class Experiment:
     error: float
     users: int
     power: float
-    level: float
     designs: tuple[str, ...]
-    needed: Row
+    needed: Floats
     note: str = ""
     caveats: tuple[str, ...] = ()
 
 
-def refits(policy: Policy, train: Campaign, held_out: Campaign, budget: float, seed: int, largest: int) -> Refits:
+def refits(
+    policy: Policy, train: Campaign, held_out: Campaign, budget: float, seed: int, largest: int = MOST_REFITTED
+) -> Refits:
     """REFITS refits, where the log has up to `largest` users, else a note."""
     if len(train) + len(held_out) > largest:
-        return Refits((), math.nan, math.nan, (), f"left out for logs above {largest:,} users, to save time")
+        return Refits((), math.nan, (), f"left out for logs above {largest:,} users, to save time")
     try:
         found = stability(policy, train, held_out, [budget], refits=REFITS, seed=seed)
     except (InputError, ProblemError) as error:
-        return Refits((), math.nan, math.nan, (), str(error))
-    stays = tuple(float(1 - share) for share in found.changed[:, 0])
-    treated = found.changed_treated[:, 0]
-    quarters = tuple(float(1 - share) for share in found.by_margin["changed"])
-    return Refits(stays, float(1 - found.by_chance[0]), float(1 - treated.mean()), quarters)
+        return Refits((), math.nan, (), str(error))
+    stays, quarters = floats(1 - found.changed[:, 0]), floats(1 - found.by_margin["changed"])
+    return Refits(stays, float(1 - found.by_chance[0]), quarters)
 
 
 def experiment(
@@ -113,9 +110,8 @@ def experiment(
         found.verified_se,
         len(held_out),
         found.power,
-        found.level,
         tuple(map(str, frame["design"])),
-        tuple(float(users) for users in frame["users"]),
+        floats(frame["users"]),
         found.note,
         found.caveats,
     )

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from allocation.jobs.analyst.certainty import Z95
 from allocation.jobs.analyst.evidence import Checks
 from allocation.jobs.analyst.evidence_log import Balance, Shares, Support
-from allocation.jobs.analyst.evidence_model import Z95, Calibration, Ranking
+from allocation.jobs.analyst.evidence_model import Calibration, Ranking
 from allocation.jobs.analyst.evidence_next import Experiment, Refits
 from allocation.jobs.numbers import decimals, number, two_digits, with_interval
 from uplift.words import counted
 
-PASSED, LOOK, UNKNOWN = "passed", "look here", "cannot tell"
+PASSED, LOOK, CANNOT_TELL = "passed", "look here", "cannot tell"
 DOUBT = 0.01  # p-value below which chance is no longer the explanation: a sound log falls below once in a hundred
 COARSE = 0.25  # standard deviations that an interval of a balance may reach to either side and still tell something
 ASKED = {
@@ -61,24 +62,23 @@ def summary(found: tuple[Verdict, ...]) -> str:
     """How many passed, and which did not, in one sentence."""
     passed = sum(v.outcome == PASSED for v in found)
     parts = [f"{passed} of {len(found)} checks passed"]
-    for outcome in (LOOK, UNKNOWN):
+    for outcome in (LOOK, CANNOT_TELL):
         topics = [v.topic.lower() for v in found if v.outcome == outcome]
         if topics:
             parts.append(f"{outcome}: {', '.join(topics)}")
     return ". ".join(part[0].upper() + part[1:] for part in parts) + "."
 
 
-def chance_text(p: float) -> str:
-    """A p-value."""
+def _p_value(p: float) -> str:
     return "p below 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
 def _shares(found: Shares | None, arms: tuple[str, ...]) -> tuple[str, str]:
     if found is None:
-        return UNKNOWN, "no chances are stated, so no count can be held against them"
-    test = f"{found.test} test of {found.users:,} users, {chance_text(found.chance)}"
+        return CANNOT_TELL, "no chances are stated, so no count can be held against them"
+    test = f"{found.test} test of {found.users:,} users, {_p_value(found.chance)}"
     if found.own:
-        return UNKNOWN, "the stated chances are the log's own shares, which no count can contradict"
+        return CANNOT_TELL, "the stated chances are the log's own shares, which no count can contradict"
     off = np.abs(np.asarray(found.logged) - found.expected) / np.maximum(found.error, 1e-300)
     j = int(np.argmax(off))
     if found.chance < DOUBT:
@@ -93,11 +93,11 @@ def _balance(found: Balance, arms: tuple[str, ...]) -> tuple[str, str]:
     difference, error = found.difference[j][k], found.error[j][k]
     shown = with_interval(difference, difference - Z95 * error, difference + Z95 * error, 2, sign=True)
     where = f"{found.features[k]} in arm {arms[j + 1]}: {shown} standard deviations"
-    chance = f"{chance_text(found.chance)} among {counted(found.compared, 'comparison')}"
+    chance = f"{_p_value(found.chance)} among {counted(found.compared, 'comparison')}"
     if found.chance < DOUBT:
         return LOOK, f"{where} away from control, more than chance makes ({chance})"
     if Z95 * max(max(row) for row in found.error) > COARSE:
-        return UNKNOWN, f"the arms are too small to see a difference of {COARSE} standard deviations ({where})"
+        return CANNOT_TELL, f"the arms are too small to see a difference of {COARSE} standard deviations ({where})"
     return PASSED, f"no feature differs by more than chance makes; most {where} ({chance})"
 
 
@@ -120,19 +120,19 @@ def _support(found: Support, arms: tuple[str, ...]) -> tuple[str, str]:
 def _calibration(found: tuple[Calibration, ...]) -> tuple[str, str]:
     known = [one for one in found if not one.note]
     if not known:
-        return UNKNOWN, found[0].note if found else "there is no arm but control"
+        return CANNOT_TELL, found[0].note if found else "there is no arm but control"
     worst = farthest(found)
     low, high = worst.interval
     shown = with_interval(worst.slope, low, high, 2)
     chance = min(1.0, len(known) * worst.against_one)
     among = f" among {len(known)} arms" if len(known) > 1 else ""
-    said = f"arm {worst.arm}: slope {shown}, {chance_text(chance)} against 1{among}"
+    said = f"arm {worst.arm}: slope {shown}, {_p_value(chance)} against 1{among}"
     if chance < DOUBT:
         wide = "differences between users are smaller than predicted"
         narrow = "differences between users are larger than predicted"
         return LOOK, f"{wide if worst.slope < 1 else narrow} ({said})"
     if all(one.interval[0] <= 0 <= one.interval[1] for one in known):
-        return UNKNOWN, f"effects as predicted and none at all fit the log alike ({said})"
+        return CANNOT_TELL, f"effects as predicted and none at all fit the log alike ({said})"
     return PASSED, f"of each unit predicted about one arrives; farthest from it {said}"
 
 
@@ -150,36 +150,36 @@ def _ranking(found: Ranking, unit: str) -> tuple[str, str]:
         return PASSED, said
     if found.area_error > 0 and high < 0:
         return LOOK, f"the order is worse than a random one: {said}"
-    return UNKNOWN, f"a random order does as well, within the noise: {said}"
+    return CANNOT_TELL, f"a random order does as well, within the noise: {said}"
 
 
 def _placebo(found: Ranking, unit: str) -> tuple[str, str]:
     low, high = found.interval
     shown = with_interval(found.area, low, high, two_digits(max(abs(low), abs(high))), sign=True)
     if found.chance < DOUBT:
-        return LOOK, f"arms dealt out anew still seem to have effects: {shown} {unit} ({chance_text(found.chance)})"
-    return PASSED, f"with arms dealt out anew the model's order gains {shown} {unit} ({chance_text(found.chance)})"
+        return LOOK, f"arms dealt out anew still seem to have effects: {shown} {unit} ({_p_value(found.chance)})"
+    return PASSED, f"with arms dealt out anew the model's order gains {shown} {unit} ({_p_value(found.chance)})"
 
 
 def _refits(found: Refits) -> tuple[str, str]:
     if found.note:
-        return UNKNOWN, found.note
+        return CANNOT_TELL, found.note
     low, high = min(found.stays), max(found.stays)
     said = (
         f"{low:.0%} to {high:.0%} of the users keep their arm in {len(found.stays)} refits on half of the training "
         f"log; {found.by_chance:.0%} would if the arms were dealt out blindly"
     )
     if found.by_chance >= 1:
-        return UNKNOWN, said
+        return CANNOT_TELL, said
     moved = (1 - float(np.mean(found.stays))) / (1 - found.by_chance)
     return (PASSED if moved <= STEADY else LOOK), said
 
 
 def _experiment(found: Experiment | None, unit: str) -> tuple[str, str]:
     if found is None:
-        return UNKNOWN, "no baseline has a verified value at this budget"
+        return CANNOT_TELL, "no baseline has a verified value at this budget"
     if math.isnan(found.verified):
-        return UNKNOWN, found.note
+        return CANNOT_TELL, found.note
     reach = Z95 * found.error
     low, high = found.verified - reach, found.verified + reach
     shown = with_interval(found.verified, low, high, decimals(found.verified), sign=True)
@@ -191,4 +191,4 @@ def _experiment(found: Experiment | None, unit: str) -> tuple[str, str]:
     least = [users for users in found.needed if not math.isnan(users)]
     what = "the model's promise" if found.promised else "that gain"
     more = f"; {number(min(least), 0)} users would show {what} four times in five" if least else f"; {found.note}"
-    return UNKNOWN, said + more.rstrip("; ")
+    return CANNOT_TELL, said + more.rstrip("; ")

@@ -15,6 +15,7 @@ from allocation.jobs.analyst.run import Run
 from allocation.jobs.batch.decide_job import run_decide
 from allocation.jobs.batch.decide_plan import DecideTask
 from allocation.jobs.batch.export import export_decisions
+from allocation.jobs.batch.part_file import mend
 from allocation.jobs.folder import reason
 from allocation.jobs.plan import Plan, PlanLimit, parse_plan, plan_text
 from allocation.jobs.summary import MANIFEST
@@ -22,19 +23,19 @@ from allocation.jobs.tables.writing import write_table
 from uplift.errors import InputError
 
 PARQUET, CSV = "Parquet", "CSV"
-PLAN_FILE, OUT = "plan.toml", "tonight/"
+PLAN_FILE = "plan.toml"
+COMMAND = f"earmark decide {PLAN_FILE} --out tonight/"  # where the plan lies
 _UNTOLD = (1980, 1, 1, 0, 0, 0)  # of files in an archive: the same decisions are the same bytes
 _one = threading.Lock()  # each run holds a block of a million users: sessions that build at once wait for one another
 
 
 @dataclass(frozen=True)
 class Built:
-    """A file to take away: its name, what kind it is (MIME), its bytes, and how many decisions are in it."""
+    """A file to take away: its name, what kind it is (MIME), and its bytes."""
 
     name: str
     kind: str
     content: bytes
-    rows: int
 
 
 def plan_for(run: Run, budget: float, limits: tuple[PlanLimit, ...]) -> Plan:
@@ -49,11 +50,6 @@ def plan_for(run: Run, budget: float, limits: tuple[PlanLimit, ...]) -> Plan:
         place = str(Path(place).absolute())
     plan = replace(run.plan, responses=str(place), model=None, features=None, budget=float(budget), limits=limits)
     return parse_plan(plan_text(plan))
-
-
-def command(plan_file: str = PLAN_FILE, out: str = OUT) -> str:
-    """The command line that decides the plan, where the plan lies."""
-    return f"earmark decide {plan_file} --out {out}"
 
 
 def build(plan: Plan, kind: str, run: Run | None = None) -> Built:
@@ -74,19 +70,18 @@ def build(plan: Plan, kind: str, run: Run | None = None) -> Built:
                 plan = replace(plan, responses=str(table))
             result = run_decide(DecideTask(plan, out))
             parts = [out / part["file"] for part in result.manifest["parts"]]
-            rows = int(result.manifest["rows"])
             if kind == CSV:
                 file = export_decisions(out, Path(folder) / "decisions.csv").file
-                return Built(file_name(plan, "csv"), "text/csv", file.read_bytes(), rows)
+                return Built(file_name(plan, "csv"), "text/csv", file.read_bytes())
             if len(parts) == 1:
                 content = parts[0].read_bytes()
-                return Built(file_name(plan, "parquet"), "application/vnd.apache.parquet", content, rows)
+                return Built(file_name(plan, "parquet"), "application/vnd.apache.parquet", content)
             content = _archive([*parts, out / MANIFEST])
-            return Built(file_name(plan, "zip"), "application/zip", content, rows)
+            return Built(file_name(plan, "zip"), "application/zip", content)
     except OSError as error:
         raise InputError(
-            f"the decisions cannot be built in {tempfile.gettempdir()}: {reason(error)}; make room there, or run "
-            f"`{command()}`"
+            f"the decisions cannot be built in {tempfile.gettempdir()}: {reason(error)}. {mend(error)}, or run "
+            f"`{COMMAND}`"
         ) from None
 
 

@@ -21,7 +21,7 @@ from uplift.errors import InputError
 Array = NDArray[Any]
 PIECE = 1 << 16  # users
 TABLES = {"propensity": PROPENSITY, "value_score": VALUE_SCORE, "spend_score": SPEND_SCORE}
-LOGGED = {"value": LOGGED_VALUE}  # what an earlier version did not write
+LOGGED = {"value": LOGGED_VALUE}  # may be missing: an earlier version did not write it
 
 
 def read_users(source: FileSource) -> Block:
@@ -61,7 +61,7 @@ def read_log(file: Path, arms: tuple[str, ...], user_id: pa.Array) -> dict[str, 
         columns = opened.schema_arrow.names
         lacking = [name for name in _needed(arms) if name not in columns]
         if lacking:
-            raise InputError(f"{file} is no evidence of this run (no column {lacking[0]}); run `earmark demo` again")
+            raise InputError(f"{file} is no evidence of this run: no column {lacking[0]}; run `earmark demo` again")
         logged = {key: name for key, name in LOGGED.items() if name in columns}
         if opened.metadata.num_rows != n:
             raise _changed(file)
@@ -100,4 +100,7 @@ def _needed(arms: tuple[str, ...]) -> list[str]:
 
 
 def _changed(file: Path) -> InputError:
-    return InputError(f"{file} was changed since; run `earmark demo` again")
+    return InputError(
+        f"{file} is not of the users of the response table beside it, in their order: one of the two was changed "
+        "since; run `earmark demo` again"
+    )

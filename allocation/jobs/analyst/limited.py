@@ -18,7 +18,7 @@ from allocation.engine.limit import LimitUse
 from allocation.engine.problem import ProblemError
 from allocation.evaluation.verified_decision import supported, verified_total
 from allocation.evaluation.verified_path import Estimated
-from allocation.jobs.analyst.answers import UNKNOWN
+from allocation.jobs.analyst.certainty import NO_LOG, TOO_FEW, UNVERIFIED
 from allocation.jobs.analyst.held import held_source, is_filed
 from allocation.jobs.analyst.run import Run
 from allocation.jobs.batch.decide_job import Watch, solve_plan
@@ -29,7 +29,7 @@ from allocation.jobs.where import mask_of
 from uplift.errors import InputError
 from uplift.words import counted
 
-KEPT = 40  # plans of a run that are remembered, two bytes a user each: two a session, and the last ones
+REMEMBERED = 40  # plans of a run, two bytes a user each: two a session, and the last ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +49,8 @@ class DecidedPlan:
     price: float
     slack: float
     limits: tuple[LimitUse, ...]
-    verified_gain: Estimated = UNKNOWN
-    verified_spend: Estimated = UNKNOWN
+    verified_gain: Estimated = UNVERIFIED
+    verified_spend: Estimated = UNVERIFIED
     lacking: str = ""
 
     @property
@@ -73,7 +73,7 @@ _one = threading.Lock()  # many plans at once would only wait for the same cores
 
 
 def outcome_of(run: Run, plan: Plan) -> Outcome:
-    """What the plan decides for the run's users, or why it cannot be; the last `KEPT` plans of a run are remembered.
+    """What the plan decides for the run's users, or why it cannot be; the last REMEMBERED plans are kept.
 
     The decisions are, row for row, those of `earmark decide` on the same plan and table.
     """
@@ -84,7 +84,7 @@ def outcome_of(run: Run, plan: Plan) -> Outcome:
     with _one:
         if plan not in known:  # nobody else has decided it meanwhile
             known[plan] = _outcome(run, plan)
-            while len(known) > KEPT:
+            while len(known) > REMEMBERED:
                 known.popitem(last=False)
         return known[plan]
 
@@ -118,7 +118,7 @@ def decide_run(run: Run, plan: Plan) -> DecidedPlan:
         price=solved.price,
         slack=solved.slack,
         limits=solved.limits,
-        lacking="no log of these users is there",
+        lacking=NO_LOG,
     )
     return _verified(run, found)
 
@@ -127,7 +127,7 @@ def cost_of_limits(run: Run, limited: DecidedPlan, free: DecidedPlan) -> tuple[f
     """How much gain the limits take, value units: promised, and verified as a difference on the same users."""
     promised = free.gain - limited.gain
     if run.evidence is None or limited.lacking or free.lacking:
-        return promised, UNKNOWN
+        return promised, UNVERIFIED
     return promised, verified_total(run.evidence.value_score, free.decision, limited.decision)
 
 
@@ -148,7 +148,7 @@ def _verified(run: Run, found: DecidedPlan) -> DecidedPlan:
     if e is None:
         return found
     if not supported(e.treatment, e.propensity, found.decision):
-        return replace(found, lacking="too few logged users received what is decided for them")
+        return replace(found, lacking=TOO_FEW)
     gain, spend = (verified_total(score, found.decision) for score in (e.value_score, e.spend_score))
     return replace(found, verified_gain=gain, verified_spend=spend, lacking="")
 

@@ -1,4 +1,4 @@
-"""What a plan with limits comes to, in words and as cells of a table; amounts with thousands apart."""
+"""What a plan with limits comes to, in words and as cells of a table."""
 
 from __future__ import annotations
 
@@ -8,22 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from allocation.evaluation.verified_path import Estimated
+from allocation.jobs.analyst.figures import figure, interval, whole
 from allocation.jobs.analyst.limited import DecidedPlan, Outcome, Refused, limit_rows
-from allocation.jobs.numbers import WIDEST, amount, decimals, number, two_digits, with_interval
+from allocation.jobs.numbers import amount, number, two_digits
 from uplift.words import counted
-
-UNITS = {"users": "users", "value": "value"}
-
-
-def figure(x: float) -> str:
-    """Three digits at least, thousands apart."""
-    return number(x, decimals(x))
-
-
-def interval(estimated: Estimated) -> str:
-    """`[low, high]`, in as many digits as the estimate."""
-    return with_interval(*estimated, max(decimals(estimated.estimate), 0)).interval
 
 
 def limit_words(row: Mapping[Any, Any], currency: str) -> str:
@@ -94,10 +82,3 @@ def _column(outcome: Outcome, arms: tuple[str, ...], currency: str) -> dict[str,
     return column | {
         f"on {arm}": f"{users:,} ({users / n:.1%})" for arm, users in zip(arms, outcome.users, strict=True)
     }
-
-
-def whole(x: float) -> str:
-    """An amount: whole numbers as such, others with three digits, empty for none."""
-    if math.isnan(x):
-        return ""
-    return f"{x:,.0f}" if x.is_integer() and abs(x) < WIDEST else amount(x, "")

@@ -51,7 +51,7 @@ class Typed:
 
 
 @dataclass(frozen=True)
-class Known:
+class Names:
     """The names that limits of a run can use: `arms`, `measures`, and `columns` with the type of their cells."""
 
     arms: tuple[str, ...]
@@ -59,7 +59,7 @@ class Known:
     columns: Mapping[str, pa.DataType] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, run: Run) -> Known:
+    def of(cls, run: Run) -> Names:
         """Those of a run."""
         kinds = {name: column.type for name, column in run.attributes.items()}
         return cls(run.arms, (*OWN_MEASURES, *run.resources), kinds)
@@ -73,7 +73,7 @@ def rows_of(limits: Sequence[PlanLimit]) -> tuple[Row, ...]:
     )
 
 
-def limits_of(rows: Sequence[Row], known: Known) -> Typed:
+def limits_of(rows: Sequence[Row], names: Names) -> Typed:
     """The rows as limits; blank rows are left out.
 
     A row is wrong without a name or an amount, where its name stands twice, for an amount that is neither a number
@@ -85,7 +85,7 @@ def limits_of(rows: Sequence[Row], known: Known) -> Typed:
         if row.blank:
             continue
         try:
-            limit = _limit(row, known)
+            limit = _limit(row, names)
             if limit.name in found:
                 raise InputError("has the name of a row above; give each limit a name of its own")
             found[limit.name] = limit
@@ -95,20 +95,22 @@ def limits_of(rows: Sequence[Row], known: Known) -> Typed:
     return Typed((), tuple(wrong)) if wrong else Typed(tuple(found.values()))
 
 
-def _limit(row: Row, known: Known) -> PlanLimit:
+def _limit(row: Row, names: Names) -> PlanLimit:
     name, measure = row.name, row.measure.strip()
     if not name.strip():
         raise InputError("has no name; messages and reports call a limit by it: give one")
-    if measure not in known.measures:
+    if measure not in names.measures:
         raise InputError(
-            f"measures {shown(measure)}, which is none of {', '.join(known.measures)}."
-            f"{nearest(measure, known.measures)}"
+            f"measures {shown(measure)}, which is none of {', '.join(names.measures)}."
+            f"{nearest(measure, names.measures)}"
         )
     for arm in row.arms:
-        if arm not in known.arms:
-            raise InputError(f"names the arm {shown(arm)}, which is none.{nearest(arm, known.arms)}")
+        if arm not in names.arms:
+            raise InputError(
+                f"names the arm {shown(arm)}, which is none of {', '.join(names.arms)}.{nearest(arm, names.arms)}"
+            )
     low, high = _bounds(row)
-    arms, where = row.arms or None, where_of(row.where, known.columns)
+    arms, where = row.arms or None, where_of(row.where, names.columns)
     told = {"min": None if low is None else _plain(low), "max": None if high is None else _plain(high)}
     try:
         check_name(name)

@@ -12,27 +12,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from allocation.jobs.analyst.attributes import PREFIXES
 from allocation.jobs.analyst.compared import Compared, read_compared
 from allocation.jobs.analyst.evidence import Checks
 from allocation.jobs.analyst.evidence_file import read_checks
 from allocation.jobs.analyst.in_pieces import read_log, read_users
-from allocation.jobs.output import (
-    CHECKS,
-    COMPARISON,
-    EVIDENCE,
-    PLAN,
-    REPORT,
-    RESPONSES,
-)
+from allocation.jobs.output import CHECKS, COMPARISON, EVIDENCE, PLAN, REPORT, RESPONSES
 from allocation.jobs.plan import Plan, read_plan
 from allocation.jobs.summary import Summary, read_run
 from allocation.jobs.tables.open import open_responses
-from allocation.jobs.tables.schema import COST, ELIGIBLE, RESOURCE, USER_ID, VALUE
+from allocation.jobs.tables.schema import RESOURCE, USER_ID
 from uplift.errors import InputError
 from uplift.files import expanded
 
 Table = NDArray[np.floating[Any]]
-LARGEST = 20_000_000  # users that are held in memory to be looked at
+MOST_USERS = 20_000_000  # that are held in memory to be looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +90,7 @@ def open_run(place: str | Path) -> Run:
     """The run in a folder that `earmark demo` wrote, or a response table: a Parquet file, or a folder of them.
 
     Everything is read into memory: some 16 bytes a user and arm, and 24 more with evidence. Raises InputError for a
-    place that holds neither, for a damaged file, for evidence of other users, and for more than LARGEST users.
+    place that holds neither, for a damaged file, for evidence of other users, and for more than MOST_USERS users.
     """
     path = check_place(place)
     if not (path / RESPONSES).is_file():
@@ -126,15 +120,14 @@ def check_place(place: str | Path) -> Path:
 
 def _read(place: Path, plan: Plan, table: Path, summary: Summary | None) -> Run:
     first = open_responses(table, ids=False)
-    if first.n > LARGEST:
+    if first.n > MOST_USERS:
         raise InputError(
-            f"{table} has {first.n:,} users; up to {LARGEST:,} can be looked at: give one of its parts, and let "
+            f"{table} has {first.n:,} users; up to {MOST_USERS:,} can be looked at: give one of its parts, and let "
             "`earmark decide` decide for all"
         )
     names = _columns(table)
-    resources = list(dict.fromkeys(_resource(name, first.arms) for name in names if name.startswith(RESOURCE)))
-    own = (USER_ID, VALUE, COST, ELIGIBLE, RESOURCE)
-    attributes = [name for name in names if not name.startswith(own) and name != USER_ID]
+    resources = list(dict.fromkeys(_resource(table, name, first.arms) for name in names if name.startswith(RESOURCE)))
+    attributes = [name for name in names if name != USER_ID and not name.startswith(PREFIXES)]
     held = read_users(open_responses(table, resources, attributes))
     return Run(
         place,
@@ -155,19 +148,21 @@ def _columns(table: Path) -> list[str]:
     file = table if table.is_file() else min(table.rglob("*.parquet"))
     schema = pq.read_schema(file)
     kinds = (pa.types.is_integer, pa.types.is_string, pa.types.is_large_string, pa.types.is_boolean)
-    known = (VALUE, COST, ELIGIBLE, RESOURCE)
 
     def told(kind: pa.DataType) -> bool:
         """Whether limits can ask for such a column."""
         plain = kind.value_type if pa.types.is_dictionary(kind) else kind
         return any(check(plain) for check in kinds)
 
-    return [f.name for f in schema if f.name.startswith(known) or told(f.type)]
+    return [f.name for f in schema if f.name.startswith(PREFIXES) or told(f.type)]
 
 
-def _resource(column: str, arms: tuple[str, ...]) -> str:
+def _resource(table: Path, column: str, arms: tuple[str, ...]) -> str:
     """The name within resource.<name>.<arm>."""
     arm = next((arm for arm in sorted(arms, key=len, reverse=True) if column.endswith(f".{arm}")), None)
     if arm is None:
-        raise InputError(f"column {column} ends in none of the arms {', '.join(arms)}; rename it, or leave it out")
+        raise InputError(
+            f"{table} has the column {column}, which ends in none of the arms {', '.join(arms)}; call it "
+            f"{RESOURCE}NAME.ARM, or leave it out"
+        )
     return column.removeprefix(RESOURCE).removesuffix(f".{arm}")

@@ -18,8 +18,8 @@ from allocation.jobs.plan_values import check_name, shown
 from uplift.errors import InputError
 
 ENDING = ".toml"
-LONGEST = 80  # characters of a name, for lists and file systems
-MOST = 500  # scenarios that are listed
+MOST_CHARACTERS = 80  # of a name, for lists and file systems
+MOST_LISTED = 500  # scenarios
 # What separates folders, or means something to a shell or to Windows.
 _FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00]')
 # Names of devices, with any ending, to Windows.
@@ -40,33 +40,41 @@ def checked_name(name: str) -> str:
     except ValueError as error:
         raise InputError(f"a scenario is called {shown(name)}; {error}") from None
     wrong = _FORBIDDEN.search(name)
-    reason = (
+    fault = (
         f"it holds {wrong[0]}, which separates folders or means something to a system"
         if wrong
         else "names that begin or end with a dot are the system's"
         if name.startswith(".") or name.endswith(".")
         else "this is a device's name"
         if _DEVICE.match(name)
-        else f"it has more than {LONGEST} characters"
-        if len(name) > LONGEST or len(name.encode()) > 240
+        else f"it has more than {MOST_CHARACTERS} characters"
+        if len(name) > MOST_CHARACTERS or len(name.encode()) > 240
         else ""
     )
-    if reason:
-        raise InputError(f"a scenario cannot be called {shown(name)}: {reason}; choose another name")
+    if fault:
+        raise InputError(f"a scenario cannot be called {shown(name)}: {fault}; choose another name")
     return name
 
 
 def saved_names(folder: Path) -> list[str]:
-    """The names of the scenarios in a folder, in alphabetical order; none where there is no folder."""
+    """The names of the scenarios in a folder, in alphabetical order, the first MOST_LISTED; none without a folder."""
+    return sorted(_names(folder), key=lambda name: (name.casefold(), name))[:MOST_LISTED]
+
+
+def is_taken(folder: Path, name: str) -> bool:
+    """Whether some file system would take a name that is there for this one; InputError as `checked_name` raises."""
+    return checked_name(name).casefold() in {other.casefold() for other in _names(folder)}
+
+
+def _names(folder: Path) -> list[str]:
     try:
-        found = [
+        return [
             entry.name.removesuffix(ENDING)
             for entry in os.scandir(folder)
             if entry.name.endswith(ENDING) and not entry.name.startswith(".") and entry.is_file(follow_symlinks=False)
         ]
     except OSError:
         return []
-    return sorted(found, key=lambda name: (name.casefold(), name))[:MOST]
 
 
 def save(folder: Path, name: str, plan: Plan, *, replace: bool = False) -> Path:
@@ -80,7 +88,7 @@ def save(folder: Path, name: str, plan: Plan, *, replace: bool = False) -> Path:
     hidden = folder / f".{uuid.uuid4().hex}"
     with _one:
         try:
-            if not replace and _taken(folder, name):
+            if not replace and is_taken(folder, name):
                 raise InputError(f"a scenario {shown(name)} is there; overwrite it, or choose another name")
             folder.mkdir(parents=True, exist_ok=True)
             if file.is_symlink() or (file.exists() and not file.is_file()):
@@ -123,8 +131,3 @@ def _file(folder: Path, name: str) -> Path:
             f"there is no scenario {shown(name)} in {folder}; somebody may have deleted it: reload the page"
         )
     return file
-
-
-def _taken(folder: Path, name: str) -> bool:
-    """Whether some file system would take a name that is there for this one."""
-    return name.casefold() in {other.casefold() for other in saved_names(folder)}

@@ -9,20 +9,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from allocation.evaluation.estimators import FEW
 from allocation.evaluation.influence import small_sample
 from allocation.evaluation.verified_path import Estimated, ratio
 from allocation.jobs.analyst.attributes import ACTIVENESS
+from allocation.jobs.analyst.certainty import NO_LOG, UNVERIFIED, Z95
 from allocation.jobs.analyst.run import Evidence, Run
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 EVERYBODY, OTHERS, MISSING = "everybody", "all others", "(missing)"
-VALUES = 1_000  # of an attribute that makes groups; more are as good as names
-MOST = 12  # groups that are told apart; the smaller ones stand together
-UNKNOWN = (np.nan, np.nan, np.nan)
+MOST_VALUES = 1_000  # of an attribute that makes groups; more are as good as names
+MOST_GROUPS = 12  # that are told apart; the smaller ones stand together
 _RANGE = re.compile(r"^(up to |above )?(-?[\d,]*\.?\d+(?:e[+-]?\d+)?)")
 
 
@@ -34,7 +33,7 @@ class Grouping:
     names: tuple[str, ...]
 
 
-def grouping(run: Run, attribute: str, most: int = MOST) -> Grouping:
+def grouping(run: Run, attribute: str, most: int = MOST_GROUPS) -> Grouping:
     """The users by their value of an attribute; numbers and quarters rising, other text by its letters.
 
     Of more than `most` values the rarest stand together as OTHERS, last. A missing value is a group of its own.
@@ -56,12 +55,12 @@ def grouping(run: Run, attribute: str, most: int = MOST) -> Grouping:
 
 
 def attributes(run: Run) -> list[str]:
-    """The attributes that make groups, head and tail first: those of at most VALUES different values."""
-    few = [name for name, column in run.attributes.items() if len(column.dictionary) <= VALUES]
+    """The attributes that make groups, head and tail first: those of at most MOST_VALUES different values."""
+    few = [name for name, column in run.attributes.items() if len(column.dictionary) <= MOST_VALUES]
     return sorted(few, key=lambda name: name != ACTIVENESS)
 
 
-def segments(run: Run, decision: NDArray[np.integer], groups: Grouping, level: float = 0.95) -> pd.DataFrame:
+def segments(run: Run, decision: NDArray[np.integer], groups: Grouping) -> pd.DataFrame:
     """Every group's users, share treated, spend, lift and return under a decision (n,), and everybody's, first.
 
     With d_i = phi_i,z - phi_i0 the difference of the scores of the arm decided and of control, for value and c_i for
@@ -70,7 +69,7 @@ def segments(run: Run, decision: NDArray[np.integer], groups: Grouping, level: f
         lift = sum d_i / n_g     spend = sum c_i     return = sum d_i / sum c_i
 
     `users`; `treated`, the share that does not get control; `spend` (money above control, of the whole group), `lift`
-    (value units a user), `return` (value per money), each with `_low`, `_high` (`level`, one at a time; the return's
+    (value units a user), `return` (value per money), each with `_low`, `_high` (95%, one at a time; the return's
     by Fieller, infinite where the spend may be 0) and `promised_` beside; `effective`, how many users of equal weight
     tell the decision from control; `lacking`, why there is no verified figure, else "".
 
@@ -93,7 +92,7 @@ def segments(run: Run, decision: NDArray[np.integer], groups: Grouping, level: f
     any_treated = told["treated"].to_numpy() > 0
     told[["treated", "promised_lift"]] = told[["treated", "promised_lift"]].div(told["users"], axis=0)
     if e is None:
-        return told.assign(lacking="no log of these users is there")
+        return told.assign(lacking=NO_LOG)
     d = e.value_score[rows, z].astype(np.float64) - e.value_score[:, 0]
     c = e.spend_score[rows, z].astype(np.float64) - e.spend_score[:, 0]
     effective, matched = _support(e, z, groups)
@@ -105,7 +104,7 @@ def segments(run: Run, decision: NDArray[np.integer], groups: Grouping, level: f
     ]
     moments = np.column_stack([_sums(groups, x) for x in (d, c, d * d, c * c, d * c)])
     figures = [
-        _figures(int(n), *sums, z=float(norm.ppf(0.5 + level / 2))) if not text else (*UNKNOWN, *UNKNOWN, *UNKNOWN)
+        _figures(int(n), *sums) if not text else (*UNVERIFIED, *UNVERIFIED, *UNVERIFIED)
         for n, sums, text in zip(told["users"], moments, words, strict=True)
     ]
     names = [name + end for name in ("lift", "spend", "return") for end in ("", "_low", "_high")]
@@ -113,7 +112,7 @@ def segments(run: Run, decision: NDArray[np.integer], groups: Grouping, level: f
     return told.assign(effective=effective, lacking=words)
 
 
-def effects(run: Run, groups: Grouping, level: float = 0.95) -> pd.DataFrame:
+def effects(run: Run, groups: Grouping) -> pd.DataFrame:
     """What treatment seems to do in each group beside what it does, value units a user; rows as in `segments`.
 
         raw      = mean value of the treated - mean value of those on control
@@ -126,7 +125,6 @@ def effects(run: Run, groups: Grouping, level: float = 0.95) -> pd.DataFrame:
     e = run.evidence
     if e is None or e.value is None:
         return pd.DataFrame()
-    half = float(norm.ppf(0.5 + level / 2))
     told = []
     members = [np.arange(len(run)), *(np.flatnonzero(groups.code == g) for g in range(len(groups.names)))]
     for name, rows in zip([EVERYBODY, *groups.names], members, strict=True):
@@ -139,9 +137,9 @@ def effects(run: Run, groups: Grouping, level: float = 0.95) -> pd.DataFrame:
         else:
             treated, control = y[t > 0], y[t == 0]
             raw = float(treated.mean() - control.mean())
-            error = half * float(np.sqrt(treated.var(ddof=1) / on + control.var(ddof=1) / off))
+            error = Z95 * float(np.sqrt(treated.var(ddof=1) / on + control.var(ddof=1) / off))
             score = e.value_score[rows, 1:].astype(np.float64) @ (counts[1:] / on) - e.value_score[rows, 0]
-            mean, own = float(score.mean()), half * float(score.std(ddof=1) / np.sqrt(len(rows)))
+            mean, own = float(score.mean()), Z95 * float(score.std(ddof=1) / np.sqrt(len(rows)))
             record |= {"raw": raw, "raw_low": raw - error, "raw_high": raw + error}
             record |= {"adjusted": mean, "adjusted_low": mean - own, "adjusted_high": mean + own}
         told.append(record)
@@ -149,12 +147,12 @@ def effects(run: Run, groups: Grouping, level: float = 0.95) -> pd.DataFrame:
     return pd.DataFrame(told, columns=["segment", "users", *columns, "lacking"])
 
 
-def _figures(n: int, d: float, c: float, dd: float, cc: float, dc: float, *, z: float) -> tuple[float, ...]:
+def _figures(n: int, d: float, c: float, dd: float, cc: float, dc: float) -> tuple[float, ...]:
     """Lift, spend and return with their ends, from sums over n users and sums of products."""
     size = small_sample(n)
     vd, vc, cov = (size * (product - a * b / n) for product, a, b in ((dd, d, d), (cc, c, c), (dc, d, c)))
-    gained, spent = (z * float(np.sqrt(max(v, 0.0))) for v in (vd, vc))
-    returned: Estimated = ratio(d, c, vd, vc, cov, z)
+    gained, spent = (Z95 * float(np.sqrt(max(v, 0.0))) for v in (vd, vc))
+    returned: Estimated = ratio(d, c, vd, vc, cov, Z95)
     return (d / n, (d - gained) / n, (d + gained) / n, c, c - spent, c + spent, *returned)
 
 

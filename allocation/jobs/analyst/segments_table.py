@@ -6,14 +6,18 @@ import math
 
 import pandas as pd
 
+from allocation.jobs.analyst.figures import in_unit
 from allocation.jobs.analyst.why import Why
 from allocation.jobs.numbers import decimals, number, with_interval
 
 
 def segments_table(segments: pd.DataFrame, currency: str) -> pd.DataFrame:
     """A row a segment: users, share treated, then lift, spend and return, verified with interval and promised."""
-    unit = f" ({currency})" if currency else ""
-    per = f" (per {currency})" if currency else " (per unit of money)"
+    titles = {
+        "lift": "lift a user",
+        "spend": in_unit("spend", currency),
+        "return": f"return (per {currency or 'unit of money'})",
+    }
     frame = pd.DataFrame(
         {
             "segment": segments["segment"],
@@ -21,7 +25,7 @@ def segments_table(segments: pd.DataFrame, currency: str) -> pd.DataFrame:
             "treated": [f"{share:.1%}" for share in segments["treated"]],
         }
     )
-    for name, title in (("lift", "lift a user"), ("spend", f"spend{unit}"), ("return", f"return{per}")):
+    for name, title in titles.items():
         promised = segments[f"promised_{name}"]
         places = decimals(float(promised.abs().max()))
         if name in segments:
@@ -32,13 +36,12 @@ def segments_table(segments: pd.DataFrame, currency: str) -> pd.DataFrame:
 
 def why_table(found: Why, currency: str) -> pd.DataFrame:
     """A row an arm: predicted value and cost, the score at the price, and which one was decided."""
-    unit = f" ({currency})" if currency else ""
     places = {name: decimals(float(found.table[name].abs().max())) for name in ("value", "cost", "score")}
     return pd.DataFrame(
         {
             "arm": found.table["arm"],
             "predicted value": [number(float(x), places["value"]) for x in found.table["value"]],
-            f"predicted cost{unit}": [number(float(x), places["cost"]) for x in found.table["cost"]],
+            in_unit("predicted cost", currency): [number(float(x), places["cost"]) for x in found.table["cost"]],
             "score at the price": [number(float(x), places["score"]) for x in found.table["score"]],
             "": [
                 "decided" if decided else "" if eligible else "may not be given"

@@ -17,7 +17,6 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from allocation.jobs.analyst.run import Run, open_run
-from allocation.jobs.demo import DemoPlan, run_demo
 from allocation.jobs.numbers import number
 from allocation.jobs.output import write_demo
 from allocation.jobs.plan_values import check_name
@@ -26,12 +25,12 @@ from uplift.errors import InputError, check_unique
 from uplift.files import PARQUET_MAGIC
 from uplift.frames import arm_name
 
-LARGEST = 200 << 20  # bytes of a file
-UNPACKED = 512 << 20  # bytes that its columns may take once they are read
-ROWS, COLUMNS, CELLS = 1_000_000, 1_000, UNPACKED // 8
+MOST_FILE = 200 << 20  # bytes
+MOST_UNPACKED = 512 << 20  # bytes that its columns may take once they are read
+MOST_ROWS, MOST_COLUMNS, MOST_CELLS = 1_000_000, 1_000, MOST_UNPACKED // 8
+MOST_HEADING = 200  # characters of a column's name
+MOST_ARMS = 30
 BATCH = 1 << 16  # rows that are read between two looks at what they took
-NAME = 200  # characters of a column's name
-ARMS = 30
 MENDS = "send a part of it, or give the whole to `earmark` on the command line"
 Progress = Callable[[str], None]
 
@@ -42,7 +41,8 @@ def read_upload(name: str, data: bytes, text: Sequence[str] = ()) -> pa.Table:
     `text` are columns of names, which a CSV file keeps as they are written. What it takes is known before it is
     taken: of Parquet from the footer, and text is unpacked only once its length is counted; of CSV from the header
     and the number of lines. Raises InputError for another ending, an empty, damaged or truncated file, one that is
-    too large packed or unpacked, columns of one name, nested columns, and names of more than NAME characters.
+    too large packed or unpacked, columns of one name, names of columns that are too long, nested columns, and for a
+    file whose name no plan may hold.
     """
     name = Path(name).name  # a browser sends the name alone; whatever else sends a path means no place here
     try:
@@ -50,16 +50,14 @@ def read_upload(name: str, data: bytes, text: Sequence[str] = ()) -> pa.Table:
     except ValueError as error:
         raise InputError(f"the file is called {name[:60]!r}: {error}; rename it") from None
     kind = Path(name).suffix.lower()
-    if len(name) > NAME or name.startswith("~") or name != name.strip():
-        raise InputError(
-            f"the file is called {name[:60]!r}; rename it: up to {NAME} characters, no ~ or space at its ends"
-        )
+    if name.startswith("~") or name != name.strip():
+        raise InputError(f"the file is called {name[:60]!r}; rename it: no ~ at its start, no space at its ends")
     if kind not in (".parquet", ".csv"):
         raise InputError(f"{name} ends in {kind or 'nothing'!r}; a file that ends in .parquet or .csv is expected")
     if not data:
         raise InputError(f"{name} is empty: 0 bytes; a table with a header and at least one row is expected")
-    if len(data) > LARGEST:
-        raise InputError(f"{name} has {_size(len(data))}; up to {_size(LARGEST)} are taken here: {MENDS}")
+    if len(data) > MOST_FILE:
+        raise InputError(f"{name} has {_size(len(data))}; up to {_size(MOST_FILE)} are taken here: {MENDS}")
     try:
         table = _parquet(name, data) if kind == ".parquet" else _csv(name, data, text)
     except pa.ArrowException as error:
@@ -75,15 +73,15 @@ def read_upload(name: str, data: bytes, text: Sequence[str] = ()) -> pa.Table:
 
 
 def arms_of(table: pa.Table, column: str) -> list[str]:
-    """The names in a treatment column; raises InputError where there are more than ARMS, and for a missing cell."""
+    """The names in a treatment column; InputError where there are more than MOST_ARMS, and for a missing cell."""
     found = table[column]
     if found.null_count:
         raise InputError(f"column {column!r} has {found.null_count:,} missing cells; every user needs an arm")
-    names = sorted({arm_name(value) for value in pc.unique(found).slice(0, 10 * ARMS).to_pylist()})
-    if len(names) > ARMS:
+    names = sorted({arm_name(value) for value in pc.unique(found).slice(0, 10 * MOST_ARMS).to_pylist()})
+    if len(names) > MOST_ARMS:
         raise InputError(
-            f"column {column!r} has more than {ARMS} different values; the treatment column names the arm of each "
-            "user: choose another one"
+            f"column {column!r} has more than {MOST_ARMS} different values; the treatment column names the arm of "
+            "each user: choose another one"
         )
     return names
 
@@ -115,6 +113,9 @@ def run_of_log(
     `roles` as for `source.load`: treatment, value, features, cost, and control, propensity, user_id, activeness,
     currency, value_name where they are known. Raises InputError and ProblemError as `run_demo` does.
     """
+    # Its learners take memory that looking at a run does not need.
+    from allocation.jobs.demo import DemoPlan, run_demo
+
     table = read_upload(name, data, [roles["user_id"]] if roles.get("user_id") else [])
     with _placed(name, table) as path:
         plan = DemoPlan(str(path), budget_per_user=budget_per_user, roles=roles, n_bootstrap=n_bootstrap)
@@ -192,8 +193,8 @@ def _csv(name: str, data: bytes, text: Sequence[str]) -> pa.Table:
     try:
         head = data[: min(ends, default=len(data))].decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{name} is no UTF-8 text; save the CSV as UTF-8") from None
-    if len(head) > COLUMNS * (NAME + 3):
+        raise _no_utf8(name) from None
+    if len(head) > MOST_COLUMNS * (MOST_HEADING + 3):
         raise InputError(
             f"{name} has a first line of {len(head):,} characters; a header with column names is expected"
         )
@@ -208,43 +209,51 @@ def _csv(name: str, data: bytes, text: Sequence[str]) -> pa.Table:
         table = pyarrow.csv.read_csv(pa.BufferReader(data), convert_options=kinds)
     except (UnicodeDecodeError, pa.ArrowInvalid) as error:
         if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
-            raise InputError(f"{name} is no UTF-8 text; save the CSV as UTF-8") from None
+            raise _no_utf8(name) from None
         raise
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
-        raise InputError(f"{name} is no UTF-8 text; save the CSV as UTF-8")
+        raise _no_utf8(name)
     return table
+
+
+def _no_utf8(name: str) -> InputError:
+    return InputError(f"{name} is no UTF-8 text; save the CSV as UTF-8")
 
 
 def _check_shape(name: str, columns: Sequence[str], rows: int, unpacked: int) -> None:
     """Refuse what would take too much once it is read, by what the file says of itself."""
-    if len(columns) > COLUMNS:
+    if len(columns) > MOST_COLUMNS:
         raise InputError(
-            f"{name} has {len(columns):,} columns; up to {COLUMNS:,} are taken: leave out what is no role"
+            f"{name} has {len(columns):,} columns; up to {MOST_COLUMNS:,} are taken: leave out what is no role"
         )
-    long = [column for column in columns if len(column) > NAME]
+    long = [column for column in columns if len(column) > MOST_HEADING]
     if long:
         raise InputError(
-            f"{name} has a column whose name has {len(long[0]):,} characters ({long[0][:40]!r}...); up to {NAME} are "
-            "taken: is the first line its header?"
+            f"{name} has a column whose name has {len(long[0]):,} characters ({long[0][:40]!r}...); up to "
+            f"{MOST_HEADING} are taken: is the first line its header?"
         )
     check_unique(columns, "column", f"{name}: the", "rename or drop one of them")
-    if rows > ROWS:
-        raise InputError(f"{name} has {rows:,} rows; up to {ROWS:,} are taken here: {MENDS}")
-    if rows * len(columns) > CELLS:
+    if rows > MOST_ROWS:
+        raise InputError(f"{name} has {rows:,} rows; up to {MOST_ROWS:,} are taken here: {MENDS}")
+    if rows * len(columns) > MOST_CELLS:
         raise InputError(
-            f"{name} has {rows:,} rows of {len(columns):,} columns; up to {CELLS:,} cells are taken here: leave out "
-            f"columns that are no role, or {MENDS}"
+            f"{name} has {rows:,} rows of {len(columns):,} columns; up to {MOST_CELLS:,} cells are taken here: leave "
+            f"out columns that are no role, or {MENDS}"
         )
-    if unpacked > UNPACKED:
-        raise InputError(f"{name} unpacks to {_size(unpacked)}; up to {_size(UNPACKED)} are taken here: {MENDS}")
+    if unpacked > MOST_UNPACKED:
+        raise _too_much(name, _size(unpacked))
+
+
+def _too_much(name: str, unpacked: str) -> InputError:
+    return InputError(f"{name} unpacks to {unpacked}; up to {_size(MOST_UNPACKED)} are taken here: {MENDS}")
 
 
 def _text_unpacked(name: str, table: pa.Table) -> pa.Table:
     """Dictionaries as plain text, once it is counted how much that is."""
     coded = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
     total = sum(_bytes(chunk) for column in coded for chunk in table[column].chunks)
-    if total > UNPACKED:
-        raise InputError(f"{name} unpacks to {_size(total)} of text; up to {_size(UNPACKED)} are taken here: {MENDS}")
+    if total > MOST_UNPACKED:
+        raise _too_much(name, f"{_size(total)} of text")
     for column in coded:
         kind = table.schema.field(column).type.value_type
         table = table.set_column(table.column_names.index(column), column, table[column].cast(kind))

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from allocation.engine.price import margins_at
 from allocation.engine.problem import Allocation
 from allocation.engine.tables import Tables
+from allocation.jobs.analyst.figures import figure
 from allocation.jobs.analyst.run import Run
-from allocation.jobs.numbers import decimals, number
 from uplift.errors import InputError
 
 
@@ -22,13 +22,9 @@ from uplift.errors import InputError
 class Why:
     """One user's decision.
 
-    user : id as text. arm : decided. margin : by how much its score beats the best other arm's, value units. table :
-    `arm`, `value`, `cost`, `score`, `eligible`, `decided`, a row an arm. words : the same in a sentence.
+    table : `arm`, `value`, `cost`, `score`, `eligible`, `decided`, a row an arm. words : the same in a sentence.
     """
 
-    user: str
-    arm: str
-    margin: float
     table: pd.DataFrame
     words: str
 
@@ -50,10 +46,7 @@ def user_row(run: Run, user: str) -> int:
 
 
 def why(run: Run, decided: Allocation, row: int) -> Why:
-    """The scores of one user's arms, score = value - price cost, at the price of the budget, value units.
-
-    A margin below 0 is possible at the edge of the budget only, where the money ran out.
-    """
+    """The scores of one user's arms, score = value - price cost, at the price of the budget, value units."""
     part, arm = slice(row, row + 1), int(decided.decision[row])
     eligible = np.ones(len(run.arms), dtype=bool) if run.eligible is None else run.eligible[row]
     users = Tables(run.value[part], run.cost[part], None if run.eligible is None else run.eligible[part])
@@ -71,21 +64,21 @@ def why(run: Run, decided: Allocation, row: int) -> Why:
         }
     )
     user, name = str(run.user_id[row].as_py()), run.arms[arm]
-    others = [j for j in np.argsort(-score, kind="stable") if eligible[j] and j != arm]
-    return Why(user, name, margin, table, _words(run, user, name, margin, decided.price, others, score))
+    others = [run.arms[j] for j in np.argsort(-score, kind="stable") if eligible[j] and j != arm]
+    at = f"at the price of {figure(decided.price)} (value per {run.currency or 'unit of money'})"
+    return Why(table, _words(f"User {user} gets {name}", others, margin, at))
 
 
-def _words(run: Run, user: str, arm: str, margin: float, price: float, others: list[int], score: np.ndarray) -> str:
-    unit = f"value per {run.currency}" if run.currency else "value per unit of money"
+def _words(gets: str, others: list[str], margin: float, at: str) -> str:
+    """Why, at the price, from the other arms by falling score and the margin over the first of them."""
     if not others or math.isinf(margin):
-        return f"User {user} gets {arm}: no other arm may be given."
-    rival, by = run.arms[others[0]], number(abs(margin), decimals(margin))
-    at = f"at the price of {number(price, decimals(price))} ({unit})"
-    if margin < 0:
+        return f"{gets}: no other arm may be given."
+    rival, by = others[0], figure(abs(margin))
+    if margin < 0:  # at the edge of the budget only
         return (
-            f"User {user} gets {arm}, though {rival} has the higher score {at}, by {by}: the user stands at the edge "
+            f"{gets}, though {rival} has the higher score {at}, by {by}: the user stands at the edge "
             "of the budget, and the money for the dearer arm ran out."
         )
     if margin == 0:
-        return f"User {user} gets {arm}: {at} it scores the same as {rival}, so this user is the last one affordable."
-    return f"User {user} gets {arm}: {at} its score beats that of the runner-up, {rival}, by {by}."
+        return f"{gets}: {at} it scores the same as {rival}, so this user is the last one affordable."
+    return f"{gets}: {at} its score beats that of the runner-up, {rival}, by {by}."
