@@ -1,4 +1,4 @@
-"""The integer programme: the best decision under budget and limits, with proof; and an independent bound (PDLP)."""
+"""The integer programme: the best decision under budget and limits, with proof."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import math
 import time
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ def solve_exact(
 
     Returns an Allocation whose bound is proved. Unless time ran out it is the value, but for values' rounding: up to
     1e-15 n of all users' spreads of value. Prices are the relaxation's; one of 0 may belong to a limit that costs.
-    Meant for up to some 10,000 users with one budget; a dozen limits that bind at once may stay open for hours.
+    How long the proof takes, `allocation.solve` says.
 
     Raises ProblemError when no decision holds the budget and the limits, when time ran out before any was found, and
     for a start of another shape. Source: the core of D. Pisinger 1995 (the idea; not quoted).
@@ -76,18 +76,6 @@ def solve_exact(
     if search.cells is None:
         raise _nothing_found(programme, search.ruled_out)
     return _allocation(programme, search)
-
-
-def lp_bound(problem: Problem) -> float:
-    """An upper bound on the value of any decision, value units, from the linear relaxation's prices by PDLP.
-
-        sum_k (p_k high_k, or p_k low_k where p_k < 0) + sum_i max_j (value_ij - sum_k p_k a_kij)
-
-    Valid at any prices, rounded upwards; about 1e-6 (a share) above the relaxation's optimum, as PDLP stops there.
-    An infeasible problem has a bound too: it does not show that any decision exists.
-    """
-    programme = programme_of(problem)
-    return programme.dual(_prices(programme, "pdlp")).bound
 
 
 def _allocation(programme: Programme, search: _Search) -> Allocation:
@@ -114,7 +102,7 @@ class _Search:
 
     def __init__(self, programme: Programme, end: float, effort: float) -> None:
         self.programme, self.end, self.effort = programme, end, effort  # what is left of it
-        self.dual = programme.dual(_prices(programme, "glop"))
+        self.dual = programme.dual(_prices(programme))
         self.objective = objective_grid(programme)
         self.rows = [grid_of(row.amounts, exponent_of(row.amounts) - ROW_BITS) for row in programme.rows]
         self.digits: set[int] = set()  # rows that are counted digit by digit
@@ -262,7 +250,7 @@ def _span(weights: list[int], reach: list[Span]) -> Span:
     return sum(map(min, ends)), sum(map(max, ends))
 
 
-def _prices(programme: Programme, solver: Literal["glop", "pdlp"]) -> Floats:
+def _prices(programme: Programme) -> Floats:
     """The rows' prices at the relaxation's optimum, (rows,); 0 where the solver finds none."""
     from ortools.linear_solver.python import model_builder_helper as linear
     from scipy import sparse
@@ -277,7 +265,7 @@ def _prices(programme: Programme, solver: Literal["glop", "pdlp"]) -> Floats:
     sides = np.zeros(cells), np.full(cells, np.inf), programme.value / unit, low, high
     model.fill_model_from_sparse_data(*sides, sparse.vstack(parts, format="csr"))
     model.set_maximize(True)
-    found = linear.ModelSolverHelper(solver)
+    found = linear.ModelSolverHelper("glop")
     found.solve(model)
     duals = np.array(found.dual_values() if found.has_solution() else np.zeros(n + len(rows)))
     return np.asarray(duals[n:] * unit / np.array(units))

@@ -16,22 +16,31 @@ BUDGET = "the budget"  # how messages call it
 
 
 class ProblemError(ValueError):
-    """A problem that cannot be solved as it is stated; the message names the mend."""
+    """A problem that cannot be solved as it is stated, a `ValueError`; the message names the mend.
+
+    It says what was got, where (table, limit, user, arm), what is expected and what to do. Where limits clash it
+    names the smallest set found that no decision keeps together, and on a line each how far one of them alone must
+    move, in the unit of its measure: at the least, for it is computed for users who may be shared out among arms.
+    """
 
 
 @dataclass(frozen=True, eq=False)
 class Limit:
-    """A floor and a cap on what some arms use among some users.
+    """A floor, a cap or both on what some arms use among some users, in exact arithmetic on the predictions.
 
         min <= sum_{i in users} sum_{j in arms} z_ij a_ij <= max,    a = 1, cost, value, or a resource
 
     Attributes
     ----------
-    name : what messages and reports call it; unique in a problem.
+    name : what messages and reports call it; unique in a problem, and not "the budget".
     measure : "users" (how many), "cost" (money), "value" (value units), or the name of a resource of the problem.
-    min, max : floor and cap in the measure's unit; None for none, at least one of them is given.
+    min, max : floor and cap in the measure's unit, may be negative; None for none, at least one of them is given.
     users : (n,) booleans, or the name of one of the problem's segments; None for everybody.
-    arms : positions or names of the arms that count; None for every arm but control.
+    arms : positions (0 is control) or names of the arms that count; None for every arm but control.
+
+    A floor makes the decision spend where it would not: its `price` is what that costs. Nothing is checked before a
+    `Problem` takes the limit: then ProblemError for a name, measure, bound, mask or arm that does not fit, a floor
+    above its cap, and "users" between whose bounds no whole number lies.
     """
 
     name: str

@@ -15,7 +15,7 @@ from allocation.engine.limit import OWN_MEASURES, Limit, LimitUse, ProblemError,
 from allocation.engine.money import exact_total
 from allocation.engine.tables import LARGEST, Table, check_eligible, check_table
 
-__all__ = ["LARGEST", "Allocation", "Problem", "ProblemError", "Table", "allocation_of", "check_budget"]
+__all__ = ["LARGEST", "Allocation", "Problem", "ProblemError", "Table", "allocation_of", "check_budget", "gap_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,16 +27,21 @@ class Problem:
 
     Attributes
     ----------
-    value : (n, K+1) floats, value units; may be negative. Column 0 is control. float32 or float64, not copied.
-    cost : (n, K+1) floats, money; may be zero or negative.
-    budget : money for all users together, at least 0; None or infinity for no limit.
+    value : (n, K+1) floats, value units; may be negative. Column 0 is control. float32 or float64 as it is, not
+        copied; other numbers become float64.
+    cost : (n, K+1) likewise, money; may be zero or negative.
+    budget : money for all users together, at least 0 also where costs are negative; None or infinity for no limit.
     eligible : (n, K+1) booleans, which arms a user may get; None for all. Control may be ineligible too: then the
         user must get an arm. A user without any eligible arm stays on control.
-    limits : further constraints, `Limit`s; resources : tables (n, K+1) that they may measure, by name.
-    arms : names of the K+1 arms, segments : sets of users, (n,) booleans by name; both only for limits to name.
+    limits : further constraints, `Limit`s; resources : tables (n, K+1) that they may measure, by name, in units of
+        their own.
+    arms : names of the K+1 arms. segments : sets of users, (n,) booleans by name. Both only for limits to name.
+
+    It takes value and cost as given: what is best for wrong predictions is wrong, and no certificate sees it.
 
     Raises ProblemError for shapes that differ, cells that are missing, infinite or beyond 1e100, a negative budget,
-    and limits that name what is not there, whose floor is above the cap, or whose users are nobody.
+    names of arms or resources that do not fit, and limits of the same name, that name what is not there, whose floor
+    is above the cap, or whose users are nobody. That a decision exists is found out by `solve` alone.
     """
 
     value: Table
@@ -102,14 +107,18 @@ class Allocation:
     Attributes
     ----------
     decision : (n,) int64, the chosen arm of each user.
-    value : sum of the chosen values, value units; `gain` is that minus everybody on control, allowed or not.
-    cost : sum of the chosen costs, money, rounded to the nearest float; the exact sum never exceeds the budget.
+    value : sum of the chosen values, value units. gain : that minus everybody on control, allowed or not.
+    cost : sum of the chosen costs, money, rounded to the nearest float; the exact sum never exceeds the budget
+        (but for the policy `Nobody`, which looks at none).
     price : extra value per extra unit of money at the budget; 0 when money is left that nobody can use, NaN for a
         rule of thumb that solves nothing.
     bound : no decision within the budget and the limits is worth more (value units); NaN where none was computed.
     gap : (bound - value) / max(|bound|, |value|), at least 0; a share, so 1e-6 is a millionth.
     slack : budget - cost, money; infinite without a budget.
     limits : one `LimitUse` for each limit of the problem, in its order.
+
+    Misleads as a forecast: all of it is about the predictions, among which the optimiser seeks those that err
+    upwards (winner's curse). What the decision is worth, `evaluate` estimates on other users.
     """
 
     decision: NDArray[np.int64]
@@ -145,9 +154,14 @@ def allocation_of(
     value, cost, control = map(float, totals)
     # Slopes are compared in floats, so the bound may miss by their rounding; the decision itself proves its value.
     bound = max(bound, value) if not math.isnan(bound) else bound
-    scale = max(abs(bound), abs(value))
-    gap = (bound - value) / scale if scale > 0 else bound - value
+    gap = gap_of(value, bound)
     return Allocation(decision, value, value - control, cost, price, bound, gap, problem.limit - cost, limits)
+
+
+def gap_of(value: float, bound: float) -> float:
+    """(bound - value) / max(|bound|, |value|), a share; 0 where both are 0, NaN without a bound."""
+    scale = max(abs(bound), abs(value))
+    return (bound - value) / scale if scale > 0 else bound - value
 
 
 def check_budget(budget: float | None) -> float | None:

@@ -16,17 +16,36 @@ METHODS = ("auto", "dual", "exact")
 def solve(problem: Problem, method: Literal["auto", "dual", "exact"] = "auto") -> Allocation:
     """Decide which arm each user gets, within the budget and every limit, and certify how good that is.
 
+        bound = min_{p >= 0}  p budget + sum_i max_j (value_ij - p cost_ij)  >=  optimum  >=  value,    one budget
+
+    Every limit adds a price of its own to the bound.
+
+    Parameters
+    ----------
+    problem : what is to be decided; `Problem` has the shapes and units.
     method : "dual" finds the prices of the budget and the limits and a decision near them, for any number of users;
-    its `gap` says how much better any other decision could be at most. "exact" goes on from there to proof by integer
-    programming: seconds for thousands of users with one budget, hours for a hundred with many limits. "auto" is
-    "dual"; both leave to integer programming the small problems with limits for which prices lead to no decision.
+        its `gap` says how much better any other decision could be at most. "exact" goes on from there to proof by
+        integer programming, however long that takes. With 11 arms: 3 seconds for 3,000 users under one budget, 40 for
+        10,000; with twenty limits that bind a second for 50 users, while of three problems of 100 users two were open
+        after 45 seconds. "auto" is "dual". Both leave to integer programming the small problems with limits (up to
+        4,000 cells) for which prices lead to no decision.
+
+    Returns an `Allocation` of n users; with "exact" its bound is proved and its value the best one, but for the
+    rounding of sums.
 
     The same problem has the same decision whatever the number of threads and the layout of the tables. Without limits
     that holds on any machine, more budget never means less value, and the decision is within one user's one step of
-    the best. With limits the prices come from exponentials, whose last digit may differ between processors.
+    the best: little beside many users, much beside a handful. With limits the prices come from exponentials, whose
+    last digit may differ between processors.
 
-    Raises ProblemError when no decision is within the budget and the limits, and says which clash.
+    Raises ProblemError for another method, when no decision is within the budget and the limits (it says which
+    clash), and when none was found that holds all limits, although one that shares users out among arms does. That
+    holds for "exact" too, which starts from the decision by prices.
 
+    Source: methods of the multiple-choice knapsack, Kellerer, Pferschy & Pisinger 2004, chapter 11 (not quoted).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from allocation import Limit, Problem
     >>> value = np.array([[0.0, 5.0], [0.0, 4.0], [0.0, 3.0]])

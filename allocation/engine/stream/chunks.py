@@ -1,4 +1,4 @@
-"""Users who come in chunks (Chunk), where the chunks come from (Chunks), and chunks of tables in memory."""
+"""Users who come in chunks (Chunk), and where the chunks come from (Chunks)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation.engine.problem import Problem
 from allocation.engine.tables import Table, Tables
 
 Arrays = dict[str, NDArray[Any]]  # what a pass over one chunk sends home
@@ -94,42 +93,3 @@ def merged(parts: Iterable[Part], merge: Callable[[Part, Part], Part]) -> Part |
     while stack:
         whole = merge(stack.pop()[1], whole)
     return whole
-
-
-@dataclass(frozen=True, eq=False)
-class HeldChunks:
-    """A problem in memory, cut into chunks of `size` users."""
-
-    problem: Problem
-    size: int = 1 << 20
-
-    @property
-    def arms(self) -> int:
-        """K+1."""
-        return int(self.problem.value.shape[1])
-
-    @property
-    def places(self) -> int:
-        """n."""
-        return self.problem.n_users
-
-    def each(self, work: Work, what: str = "") -> list[Arrays]:
-        """See `Chunks`."""
-        return [work(chunk) for chunk in self]
-
-    def tree(self, work: Work, merge: Callable[[Arrays, Arrays], Arrays], what: str = "") -> Arrays | None:
-        """See `Chunks`."""
-        return merged((work(chunk) for chunk in self), merge)
-
-    def __iter__(self) -> Any:
-        problem = self.problem
-        for first in range(0, problem.n_users, self.size):
-            part = slice(first, first + self.size)
-            yield Chunk(
-                first,
-                problem.value[part],
-                problem.cost[part],
-                None if problem.eligible is None else problem.eligible[part],
-                {name: table[part] for name, table in problem.resources.items()},
-                tuple(limit.users[part] if isinstance(limit.users, np.ndarray) else None for limit in problem.limits),
-            )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation.engine.limit import LimitUse
+from allocation.engine.problem import gap_of
 from allocation.engine.stream.chunks import Chunk
 
 
@@ -60,7 +61,6 @@ def solved(
     """Totals and certificate from the exact value, cost and control value; as `allocation_of` does in memory."""
     value, cost, control = map(float, totals)
     bound = max(bound, value)
-    scale = max(abs(bound), abs(value))
-    gap = (bound - value) / scale if scale > 0 else bound - value
+    gap = gap_of(value, bound)
     slack = math.inf if math.isinf(limit) else limit - cost
     return Solved(rule, n_users, value, value - control, cost, price, bound, gap, slack, totals[0], totals[1], limits)

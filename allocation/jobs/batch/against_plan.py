@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+from allocation.engine.problem import gap_of
 from allocation.jobs.batch.parts import fraction_of
 from allocation.jobs.batch.published import LimitEntry, Published
 from allocation.jobs.batch.terms import bounds_left, budget_left
@@ -119,8 +120,7 @@ def _certificate(published: Published) -> Iterator[str]:
     elif bound < value:
         yield f"bound: {bound:,} is below the value of the decisions, {value:,}"
     else:
-        scale = max(abs(bound), abs(value))
-        yield from _other("gap", gap, (bound - value) / scale if scale > 0 else bound - value, "bound and value")
+        yield from _other("gap", gap, gap_of(value, bound), "bound and value")
     if price is not None and (price < 0 or (price > 0 and published.budget is None)):
         yield f"price: {price:,} cannot be, with the budget {published.budget}"
 
