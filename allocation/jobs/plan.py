@@ -13,8 +13,8 @@ from pathlib import Path
 
 from allocation.engine.limit import OWN_MEASURES
 from allocation.jobs.plan_errors import checked
-from allocation.jobs.plan_schema import PART_ROWS, LimitTable
-from allocation.jobs.plan_values import Scalar, Share, shown
+from allocation.jobs.plan_schema import LimitTable
+from allocation.jobs.plan_values import PART_ROWS, Scalar, Share, shown
 from allocation.jobs.toml_text import toml_key, toml_value
 from uplift.errors import InputError
 from uplift.files import expanded

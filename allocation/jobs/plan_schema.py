@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from allocation.engine.limit import BUDGET
 from allocation.jobs.plan_values import (
     MOST_PART_ROWS,
+    PART_ROWS,
     Scalar,
     Sentence,
     Share,
@@ -23,7 +24,6 @@ from allocation.jobs.plan_values import (
     shown,
 )
 
-PART_ROWS = 1_000_000
 SHARED = ("users", "cost")  # measures of which a share can be taken: of the users, of the budget
 
 Name = Annotated[str, AfterValidator(check_name)]

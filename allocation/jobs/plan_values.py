@@ -13,7 +13,7 @@ from fractions import Fraction
 Scalar = str | int | float | bool
 
 LONGEST = 200  # characters of a name: more would spoil every message, table and manifest that shows it
-MOST_PART_ROWS = 100_000_000
+PART_ROWS, MOST_PART_ROWS = 1_000_000, 100_000_000  # users of a file, where a job writes parts
 _PERCENT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*")
 _UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # categories of characters: control, half of a pair, line and paragraph ends
 _TURNING = frozenset(

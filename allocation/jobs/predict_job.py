@@ -12,10 +12,11 @@ from typing import Any
 from allocation.jobs import manifest as entries
 from allocation.jobs.folder import checked_folder, earlier_parts, write_folder
 from allocation.jobs.paced import Paced
+from allocation.jobs.plan_values import PART_ROWS
 from allocation.jobs.summary import MANIFEST
 from allocation.jobs.tables.blocks import Source
 from allocation.jobs.tables.predicted import open_predicted
-from allocation.jobs.tables.writing import PART_ROWS, part_name, table_of, write_table
+from allocation.jobs.tables.writing import part_name, table_of, write_table
 from uplift.errors import InputError
 from uplift.files import expanded
 

@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 from allocation.jobs import manifest as entries
 from allocation.jobs.folder import checked_folder, earlier_parts, write_folder
 from allocation.jobs.paced import Paced
+from allocation.jobs.plan_values import PART_ROWS
 from allocation.jobs.simulated_tables import Simulated, check_simulated, simulated_tables
 from allocation.jobs.summary import MANIFEST
-from allocation.jobs.tables.writing import PART_ROWS, PARTS, part_name
+from allocation.jobs.tables.writing import PARTS, part_name
 from uplift.errors import InputError
 
 COMMAND = "simulate"

@@ -17,10 +17,7 @@ Mask = NDArray[np.bool_]
 
 
 def mask_of(
-    where: Mapping[str, Sequence[Scalar]],
-    attributes: pa.Table | Mapping[str, pa.Array | pa.ChunkedArray],
-    n: int,
-    called: str = "the plan",
+    where: Mapping[str, Sequence[Scalar]], attributes: Mapping[str, pa.Array], n: int, called: str
 ) -> Mask | None:
     """The users who meet every condition: each named column is equal to one of the values asked for.
 
@@ -31,7 +28,8 @@ def mask_of(
     Parameters
     ----------
     where : column -> values, as in `PlanLimit.where`.
-    attributes : columns of text, whole numbers, floats or booleans by name, also dictionary-encoded, (n,) each.
+    attributes : columns of text, whole numbers, floats or booleans by name, (n,) each, also dictionary-encoded; text
+        is pa.string(), as tables are read.
     called : who asks, for messages, such as "limit 'calls'".
 
     Returns (n,) booleans, or None for everybody, where there is no condition.
@@ -40,29 +38,22 @@ def mask_of(
     """
     mask: Mask | None = None
     for name, values in where.items():
-        met = _met_in(_column(name, attributes, n, called), values, f"{called} asks in where for {shown(name)} =")
+        column = _column(name, attributes, n, called)
+        _check_kind(column.type, values, f"{called} asks in where for {shown(name)} =")
+        met = _met(column, values)
         mask = met if mask is None else mask & met
     return mask
 
 
-def _column(
-    name: str, attributes: pa.Table | Mapping[str, pa.Array | pa.ChunkedArray], n: int, called: str
-) -> pa.Array | pa.ChunkedArray:
-    names = attributes.column_names if isinstance(attributes, pa.Table) else list(attributes)
-    if name not in names:
+def _column(name: str, attributes: Mapping[str, pa.Array], n: int, called: str) -> pa.Array:
+    if name not in attributes:
         raise InputError(
-            f"{called} asks in where for the column {shown(name)}, which is not there.{nearest(name, names)}"
+            f"{called} asks in where for the column {shown(name)}, which is not there.{nearest(name, attributes)}"
         )
     column = attributes[name]
     if len(column) != n:
         raise InputError(f"the column {shown(name)} has {len(column):,} rows for {n:,} users; one each is expected")
     return column
-
-
-def _met_in(column: pa.Array | pa.ChunkedArray, values: Sequence[Scalar], asked: str) -> Mask:
-    _check_kind(column.type, values, asked)
-    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    return np.concatenate([np.empty(0, dtype=np.bool_), *(_met(chunk, values) for chunk in chunks)])
 
 
 def _check_kind(kind: pa.DataType, values: Iterable[Scalar], asked: str) -> None:
@@ -79,7 +70,7 @@ def _check_kind(kind: pa.DataType, values: Iterable[Scalar], asked: str) -> None
 
 def _held(kind: pa.DataType) -> tuple[str, str]:
     """What a column holds, as `kind_of` calls it, and what to do about a value of another kind."""
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+    if pa.types.is_string(kind):
         return "text", "write the value in quotes, as text"
     if pa.types.is_boolean(kind):
         return "true or false", "write true or false, without quotes"
@@ -100,8 +91,6 @@ def _met(column: pa.Array, values: Sequence[Scalar]) -> Mask:
     if pa.types.is_floating(kind):
         cells = column.to_numpy(zero_copy_only=False)  # nulls become NaN, which nothing is equal to
         return np.isin(cells, _floats(values, cells.dtype))
-    if pa.types.is_string_view(kind):
-        column, kind = pc.cast(column, pa.large_string()), pa.large_string()
     if pa.types.is_integer(kind):
         values = _whole_numbers(values, np.iinfo(kind.to_pandas_dtype()))
     found = pc.is_in(column, value_set=pa.array(values, kind))  # false for nulls

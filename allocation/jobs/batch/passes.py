@@ -65,7 +65,7 @@ class Cut:
             None if block.eligible is None else check_eligible(block.eligible, block.value.shape),
             block.resources,
             self.masks(block),
-            block.position,
+            block.place,
         )
 
     def masks(self, block: Block) -> tuple[NDArray[np.bool_] | None, ...]:

@@ -19,14 +19,14 @@ class Block:
 
     Attributes
     ----------
-    first : position of the block's first user among all users of the source, counted from 0.
+    first : place of the block's first user among all users of the source, counted from 0.
     user_id : (r,) int64, uint64 or text, without nulls; a null array where ids were not asked for.
     value : (r, K+1) float32 or float64, C-contiguous, finite, in value units; column 0 is control.
     cost : (r, K+1) likewise, in money.
     eligible : (r, K+1), or None where every user may get every arm.
     resources : consumption by name, (r, K+1) each, in units of the resource.
     attributes : further columns of the users by name, (r,) each; dictionaries are decoded.
-    position : (r,) each row's position, rising; None for first, first + 1, ...
+    place : (r,) each row's place, rising; None for first, first + 1, ...
     """
 
     first: int
@@ -36,20 +36,20 @@ class Block:
     eligible: NDArray[np.bool_] | None = None
     resources: Mapping[str, Table] = field(default_factory=dict)
     attributes: Mapping[str, pa.Array] = field(default_factory=dict)
-    position: NDArray[np.int64] | None = None
+    place: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.value)
 
     @property
-    def positions(self) -> NDArray[np.int64]:
-        """Each row's position among all users of the source, (r,), rising."""
-        if self.position is not None:
-            return self.position
+    def places(self) -> NDArray[np.int64]:
+        """Each row's place among all users of the source, (r,), rising."""
+        if self.place is not None:
+            return self.place
         return np.arange(self.first, self.first + len(self), dtype=np.int64)
 
     def keep(self, rows: NDArray[np.bool_]) -> Block:
-        """The block with the rows where `rows` (r,) is true; their positions stay."""
+        """The block with the rows where `rows` (r,) is true; their places stay."""
         mask = pa.array(rows)
         return Block(
             self.first,
@@ -59,7 +59,7 @@ class Block:
             None if self.eligible is None else self.eligible[rows],
             {name: table[rows] for name, table in self.resources.items()},
             {name: column.filter(mask) for name, column in self.attributes.items()},
-            self.positions[rows],
+            self.places[rows],
         )
 
     def rows(self, first: int, end: int) -> Block:
@@ -68,14 +68,14 @@ class Block:
             return self
         at = slice(first, end)
         return Block(
-            self.first + first if self.position is None else self.first,
+            self.first + first if self.place is None else self.first,
             self.user_id[at],
             self.value[at],
             self.cost[at],
             None if self.eligible is None else self.eligible[at],
             {name: table[at] for name, table in self.resources.items()},
             {name: column[at] for name, column in self.attributes.items()},
-            None if self.position is None else self.position[at],
+            None if self.place is None else self.place[at],
         )
 
 
@@ -121,7 +121,7 @@ class Source(Protocol):
 
 
 class FiledSource(Source, Protocol):
-    """A source that reads files: its ids can be read alone, and a position be said in the words of files."""
+    """A source that reads files: its ids can be read alone, and a place be said in the words of files."""
 
     @property
     def id_type(self) -> pa.DataType | None:
@@ -133,7 +133,7 @@ class FiledSource(Source, Protocol):
         ...
 
     def place(self, position: int) -> str:
-        """Which row of which file the user at a position is, for messages."""
+        """Which row of which file the user at a place is, for messages."""
         ...
 
     def start_fingerprint(self) -> object:

@@ -75,7 +75,7 @@ class Served:
 
 
 def unserved(block: Block, served: Served) -> Block:
-    """The block without the users who were served; the others keep their positions."""
+    """The block without the users who were served; the others keep their places."""
     left = served.find(block.user_id) < 0
     return block if left.all() else block.keep(left)
 

@@ -14,7 +14,7 @@ from allocation.jobs.tables.blocks import Block
 from allocation.jobs.tables.schema import COST, ELIGIBLE, RESOURCE, USER_ID, VALUE
 from uplift.errors import InputError
 
-PART_ROWS, PARTS = 1_000_000, 100_000  # users of a file, and files at most, so that names sort as the parts do
+PARTS = 100_000  # files at most, so that names sort as the parts do
 GROUP = 1 << 18  # rows of a row group, which is what random access decodes at least
 SETTINGS: dict[str, Any] = {"compression": "snappy", "write_page_checksum": True, "store_schema": False}
 
