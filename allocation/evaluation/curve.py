@@ -49,7 +49,12 @@ def curve_area(
     `aucc` divides each curve by its own end, as the metric of that name does, so that it compares orders of the same
     users under one arm (binary), up to a budget that treats them all; `uplift.metrics.aucc` is that for a ranking.
 
-    Parameters are those of `evaluate`; at least 2 budgets, some dozen for a smooth curve; no trimmed estimator.
+    Parameters
+    ----------
+    policies, held_out, n_bootstrap, level, seed, cluster, train, outcome_model, allow_mismatch : as in `evaluate`.
+    budgets : money for all held-out users together; at least 2, some dozen for a smooth curve.
+    reference : one policy that the others' areas are compared with; None leaves the differences out.
+    estimator : one of "dr", "sn", "ipw"; a trimmed one may be biased, and an area has no bound of that.
 
     Returns a frame, one row a policy: `policy`, `estimator`, `budgets` (how many), `support` (empty, or why there is
     no estimate), `area`, `aucc`, each with `_low` and `_high` by bootstrap, all policies and both ends of a ratio
@@ -57,7 +62,8 @@ def curve_area(
 
     Misleads where the last gain or spend is hardly above 0: the ratio `aucc` is then anything; where spend falls with
     the budget its part is counted backwards. `aucc` is NaN for a log without cost, and for a policy that treats
-    nobody. Raises InputError as `evaluate` does, and ProblemError for fewer than 2 budgets.
+    nobody. Warns as `evaluate` does. Raises InputError as it does, also for a trimmed estimator and for several
+    references, and ProblemError for fewer than 2 different budgets.
     """
     (name,) = check_estimators([estimator])
     if name in TRIMMED:

@@ -68,10 +68,18 @@ class Decided:
 def decide_all(policies: Mapping[str, Decider], held_out: Campaign, budgets: Sequence[float]) -> Decided:
     """Let every policy decide for the users of `held_out` at every budget.
 
+    Parameters
+    ----------
+    policies : by name, as in `evaluate`: fitted policies, a `Response` or arms already decided.
+    held_out : whose features are decided on; no outcome is looked at.
+    budgets : money for all its n users together; one given twice counts once.
+
+    Returns `Decided`: the arms (m, n) of the m cells, a policy at a budget each, and what every cell promises.
+
     Each predicts once. A policy with `users_` (what it was fitted on; see `uplift.seen.Seen`) is refused where it has
-    seen one of the users. Warns when a policy promises to spend more than the budget. Raises InputError or
-    ProblemError for policies that are not fitted, know other arms, want an arm that the log never gave, or decide in
-    another form than one arm a user.
+    seen one of the users. Warns when a policy promises to spend more than the budget. Raises InputError for policies
+    that are not fitted, know other arms, want an arm that the log never gave, or decide in another form than one arm
+    a user; ProblemError for budgets that are no finite amounts, or that a policy cannot meet.
     """
     amounts = check_budgets(budgets)
     names = check_names(policies)

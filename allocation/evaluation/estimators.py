@@ -118,15 +118,20 @@ def off_policy(
 ) -> Estimate:
     """Estimate a policy's mean amount a user from another policy's log; also for policies that draw their arm.
 
+        sum_i phi_i / sum_i omega_i,    such as  phi = w a, omega = 1  for "ipw" and  omega = w  for "sn"
+
     Parameters
     ----------
     amount : (n,), logged value or cost.
     weight : (n,), pi(t_i | x_i) / p_i: the policy's probability of the arm that user i received over the logged one;
         for a decision z it is 1[t_i = z_i] / p_i.
-    estimator : of `ESTIMATORS`; see `terms` for the formulas.
+    estimator : "ipw", "sn", "dr", "switch" or "clipped"; `evaluation.estimators.terms` has formulas and sources.
     expected, fitted : (n,) each, by a model that never saw user i: sum_a pi(a | x_i) m_a(x_i), and m_{t_i}(x_i); for
         "dr" and "switch".
     largest_weight : L of "switch" and "clipped"; None takes sqrt(n), so that bias and noise vanish together.
+
+    Returns an `Estimate`: the mean in the amount's unit a user, its `se()` and `interval()`, who matched. Assumes
+    that the logged probabilities are right and users do not influence each other; neither can be checked here.
 
     Misleads when the effective size is small: then the interval is too short, whatever the estimator. It says nothing
     of the bias of trimming; the bound of that has its first factor estimated from the weights that were cut, since

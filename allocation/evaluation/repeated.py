@@ -45,9 +45,13 @@ def evaluate_splits(
     Parameters
     ----------
     build : of a training campaign and a seed, the policies fitted on it, by name: the same names each time.
+    campaign : the whole log, with propensities.
     budgets_per_user : money per held-out user.
-    splits : how many; split number s uses seed + s. share : of the users that train.
-    reference, estimators, level, cluster, outcome_model, largest_weight, allow_mismatch : as in `evaluate`.
+    splits : how many, at least 2; they use seed, seed + 1, ..., each for the split, `build` and the outcome models.
+    share : of the users (of each arm, or of the clusters) that train.
+    reference, estimators, level, cluster, largest_weight, allow_mismatch : as in `evaluate`, cluster for the users of
+        the campaign.
+    outcome_model : as in `evaluate`, but no result of `fit_outcomes`: each split fits its own.
     progress : told of each split.
 
     Returns the frame of `evaluate` and the column `splits`: totals over one split's held-out users, averaged over
@@ -56,7 +60,9 @@ def evaluate_splits(
     clusters train or are held out, and where they differ in size so do the held-out users: totals are scaled to the
     first split's number.
 
-    Misleads as `evaluate` does. Raises InputError and ProblemError as it does, and for fewer than 2 splits.
+    Misleads as `evaluate` does. Raises InputError and ProblemError as it does; InputError also for fewer than 2
+    splits, a seed that is no whole number, an arm too small to be split, and a `build` that is no function or changes
+    its names.
     """
     if isinstance(splits, bool) or not isinstance(splits, int | np.integer) or splits < 2:
         raise InputError(f"splits is {splits!r}; a whole number of at least 2 is expected (one split: `evaluate`)")

@@ -43,12 +43,14 @@ def stability(
     Parameters
     ----------
     policy : fitted on `train`; it is copied, never changed. train : the log that it was fitted on.
-    users : for whom to decide, a campaign or features (n, d). budgets : money for all of them together.
+    users : for whom to decide, a campaign or features (n, d), also those of `train`. budgets : money for all of them
+        together.
     refits : how many, at least 2.
     resample : "half" or "bootstrap", see `allocation.evaluation.resample.resampled_rows`.
     cluster : (users of `train`,) labels of the clusters that were sampled or randomised as a whole; else users are
         drawn within their arm, so that no resample lacks an arm.
     level : of the ranges over refits; with 20 refits 95% is nearly the smallest to the largest.
+    seed : of the resamples; models keep the seeds that they have.
     progress : called after each refit with (done, refits).
 
     Returns a `Stability`; print it, or take its `frame` (a row a budget) and `by_margin`.
@@ -73,9 +75,9 @@ def stability(
     beside `by_chance` and `changed_treated`. An unstable arm need not cost value: between arms that are worth the
     same the choice is open, which `by_margin` shows.
 
-    Raises InputError for a `train` that is no campaign, a policy that is not fitted, other arms, no users, budgets or
-    refits that do not fit, and a refit that the learner refuses (with its number); ProblemError for a budget that
-    cannot be met.
+    Raises InputError for a `train` that is no campaign, a policy that is not fitted or was fitted to others, other
+    arms, no users, refits or a level that do not fit, and a refit that the learner refuses (with its number);
+    ProblemError for budgets that are no finite amounts, and for one that cannot be met.
     """
     _check(policy, train, refits, level)
     X = users.X if isinstance(users, Campaign) else np.asarray(users)

@@ -82,15 +82,21 @@ def arm_support(
 def support_by_arm(
     decided: Decided, held_out: Campaign, *, needed: float = FEW, cluster: ArrayLike | None = None
 ) -> pd.DataFrame:
-    """Where support lacks: a row a policy, budget and arm.
+    """Where support lacks, arm by arm, and how many more logged users would mend it.
 
-    `policy`, `budget`, `arm`, `decided` (users decided for the arm), `logged` (held-out users who received it),
-    `matched` (both), `effective_size` (of the matched, users), `more_logged` (how many more users must be logged with
-    the arm, drawn as in this log, until the effective users `needed` are expected; 0 where none are lacking),
-    `needed` (30 as in `evaluate`, where all arms of a policy together must reach it). See `arm_support`.
+    Parameters
+    ----------
+    decided : what `decide_all` gave for the users of `held_out`, a log with propensities.
+    needed : effective users that each arm is to have; 30 is what `evaluate` wants of all arms of a policy together.
     cluster : (users of `held_out`,) labels of users who got their arm together, such as households; sizes and what is
-    `needed` are then clusters, `more_logged` remains users.
+        `needed` are then clusters, `more_logged` remains users.
 
+    Returns a frame, a row a policy, budget and arm: `policy`, `budget`, `arm`, `decided` (users decided for the arm),
+    `logged` (held-out users who received it), `matched` (both), `effective_size` (of the matched: (sum w)^2 / sum w^2
+    with w = 1 / propensity), `more_logged` (how many more users must be logged with the arm, drawn as in this log,
+    until `needed` effective ones are expected; 0 where none are lacking), `needed`. See `arm_support`.
+
+    Misleads as a guarantee: `more_logged` is an expectation, of which about half of the new logs fall short.
     Warns where the arms' shares contradict the propensities.
     Raises InputError for a log without propensity, decisions that are not for its users, and labels that do not fit.
     """

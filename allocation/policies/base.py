@@ -20,8 +20,8 @@ Users = NDArray[Any] | Campaign | Response
 class Policy(Protocol):
     """Anything that is fitted on a campaign and decides for users within a budget.
 
-    The budget is money for all users of X together and is compared with *predicted* cost only: no outcome of the
-    users decided for is ever looked at.
+    The budget is money for all the users together and is compared with *predicted* cost only: no outcome of the
+    users decided for is ever looked at. What they really spend may be more.
 
     A class of your own needs these two methods; `fit` ends with `self.arms_ = campaign.arms`, the arms that `decide`
     counts, and `decide` may return `Allocation(decision)` alone. With `self.users_ = Seen.of(campaign)`
@@ -32,11 +32,19 @@ class Policy(Protocol):
     arms_: tuple[str, ...]
 
     def fit(self, campaign: Campaign) -> Self:
-        """Learn from a log."""
+        """Learn from a log of n users; the policy itself. Raises InputError for a log that it cannot learn from."""
         ...
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
-        """The arm of each user; `Allocation.value` and `.cost` are the promised totals."""
+        """The arm of each user, (n,); `Allocation.value` and `.cost` are the promised totals, value units and money.
+
+        Parameters
+        ----------
+        users : features (n, d) in the order of the fit, a campaign, or what `predict` returned for them.
+        budget : money for all of them together; None for no limit.
+
+        Raises ProblemError where even the cheapest decision costs more, as predicted, than the budget.
+        """
         ...
 
 

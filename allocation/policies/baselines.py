@@ -20,7 +20,11 @@ from uplift.seen import Seen
 
 
 class Nobody:
-    """Everybody on control, whatever the budget."""
+    """Everybody on control, whatever the budget: also where control alone is predicted to cost more.
+
+    It promises n times control's mean value and cost in the log, weighted by 1 / propensity where that is known;
+    `price`, `bound` and `gap` are NaN. `save(folder)` writes it for `load_policy`.
+    """
 
     def fit(self, campaign: Campaign) -> Self:
         """Take the means of the arms from the log."""
@@ -35,30 +39,14 @@ class Nobody:
 
 
 class RandomArm:
-    """Users in random order, each to a treatment drawn at random, until the predicted cost reaches the budget."""
+    """Users in random order, each to a treatment drawn at random, until the next one would exceed the budget.
 
-    def __init__(self, seed: int = 0) -> None:
-        self.seed = seed
+    Parameters
+    ----------
+    seed : at least 0, of the order and of the arms; the same seed and number of users, the same draws.
 
-    def fit(self, campaign: Campaign) -> Self:
-        """Take the means of the arms from the log."""
-        self.arms_, self.users_, self.means_ = campaign.arms, Seen.of(campaign), ArmMeans.of(campaign)
-        return self
-
-    def decide(self, users: Users, budget: float | None) -> Allocation:
-        """Draw users and arms from `seed`; cost is predicted by each arm's mean in the log."""
-        n = len(users)
-        arm = stream(self.seed, "random arm").integers(1, len(self.arms_), n)
-        return treat_in_order(self.means_.problem(n, budget), _order(self.seed, n), arm)
-
-    save = save_fitted
-
-
-class BestSingleArm:
-    """The same arm for as many randomly drawn users as the budget allows: the one that then promises most.
-
-    The arm maximises min(n, (budget - n cost_0) / (cost_j - cost_0)) (value_j - value_0), means in the log; nobody is
-    treated where every arm does harm. It needs no model, only the experiment's own averages.
+    The cost of an arm is predicted by its mean in the log, value alike, weighted by 1 / propensity where that is
+    known. Every treatment is drawn with the same chance, however dear. `save(folder)` writes it for `load_policy`.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -70,7 +58,47 @@ class BestSingleArm:
         return self
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
-        """Pick the arm at this budget and give it to users drawn from `seed`."""
+        """Draw users and arms from `seed`; see `Policy.decide`.
+
+        Raises ProblemError where control alone is predicted to cost more than the budget.
+        """
+        n = len(users)
+        arm = stream(self.seed, "random arm").integers(1, len(self.arms_), n)
+        return treat_in_order(self.means_.problem(n, budget), _order(self.seed, n), arm)
+
+    save = save_fitted
+
+
+class BestSingleArm:
+    """The same arm for as many randomly drawn users as the budget allows: the one that then promises most.
+
+        argmax_j  min(n, (budget - n cost_0) / (cost_j - cost_0)) (value_j - value_0)
+
+    over all arms, control among them, of means in the log, weighted by 1 / propensity where that is known; n for an
+    arm that is no dearer than control. Nobody is treated where every arm does harm. It needs no model, only the
+    experiment's own averages.
+
+    Parameters
+    ----------
+    seed : at least 0, of the users who are drawn.
+
+    Where arms differ by less than their means' noise the arm is a matter of chance. `save(folder)` writes it for
+    `load_policy`.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def fit(self, campaign: Campaign) -> Self:
+        """Take the means of the arms from the log."""
+        self.arms_, self.users_, self.means_ = campaign.arms, Seen.of(campaign), ArmMeans.of(campaign)
+        return self
+
+    def decide(self, users: Users, budget: float | None) -> Allocation:
+        """Pick the arm at this budget and give it to users drawn from `seed`; see `Policy.decide`.
+
+        Raises ProblemError where control alone is predicted to cost more than the budget.
+        """
         n = len(users)
         problem = self.means_.problem(n, budget)
         arm = np.full(n, self.arm(n, problem.limit), dtype=np.int64)
@@ -91,8 +119,15 @@ class BestSingleArm:
 class BestMix:
     """The best mix of arms over randomly drawn users: the whole budget spent as well as it can be without features.
 
-    Solves the budget on the arms' means in the log, the same for every user. What a policy gains over it is what
-    knowing the users is worth; what it gains over `BestSingleArm` may only be money that a single arm leaves over.
+    Solves the budget on the arms' means in the log (weighted by 1 / propensity where that is known), the same for
+    every user. What a policy gains over it is what knowing the users is worth; what it gains over `BestSingleArm` may
+    only be money that a single arm leaves over.
+
+    Parameters
+    ----------
+    seed : at least 0, of the users whom the arms are dealt out to.
+
+    Arms that differ by less than their means' noise are mixed by chance. `save(folder)` writes it for `load_policy`.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -104,7 +139,7 @@ class BestMix:
         return self
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
-        """Solve on the means and deal the arms out to users drawn from `seed`."""
+        """Solve on the means and deal the arms out to users drawn from `seed`; see `Policy.decide`."""
         n = len(users)
         solved = solve(self.means_.problem(n, budget))
         decision = np.empty(n, dtype=np.int64)
@@ -118,7 +153,13 @@ class OutcomeTargeting:
     """The common practice: the best single arm to the users with the highest predicted value under control.
 
     It asks who is worth most, not whom the incentive changes; a model of effects must beat it to earn its keep.
-    Predicted cost is the learner's own.
+    The arm is that of `BestSingleArm`, by means in the log; what it costs each user is the learner's own prediction.
+
+    Parameters
+    ----------
+    learner : any `ResponseLearner`; it is cloned, never changed.
+
+    Raises InputError as `TwoStage` does. `save(folder)` writes it for `load_policy`.
     """
 
     def __init__(self, learner: ResponseLearner) -> None:
@@ -136,7 +177,10 @@ class OutcomeTargeting:
         return predict_response(self, users)
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
-        """Treat users by falling predicted value under control until the predicted cost reaches the budget."""
+        """Treat users by falling predicted value under control until the next one would exceed the budget.
+
+        Raises ProblemError where control alone is predicted to cost more than the budget; see `Policy.decide`.
+        """
         response = users if isinstance(users, Response) else self.predict(users)
         problem = Problem(response.value, response.cost, budget)
         arm = np.full(len(users), self.single_.arm(len(users), problem.limit), dtype=np.int64)

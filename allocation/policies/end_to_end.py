@@ -36,7 +36,8 @@ class EndToEnd:
     with z the decision at the price p_l of budget l, and Gamma what the log says of each user and arm: the marketing
     goal under the budget is a regulariser of the regression (`decision_phase` has the details). In order: outcome
     models, cross-fitted; the warm start, a net regressed on doubly robust scores of the *effects*; the decision
-    phase; and the gate, which lets that net decide only where a paired interval on held-out users is above zero.
+    phase; and the gate, which lets that net decide (or its warm start, where the phase is verified to have done harm)
+    only where a paired interval on held-out users is above zero.
     Else the two-stage net decides, fitted to all users: exactly what `TwoStage(net)` would be
     (with the features that a second log adds, where there is one).
 
@@ -47,8 +48,8 @@ class EndToEnd:
     estimator : the gradient of the goal: "softmax", "nes", "finite_difference" or "improved_fd" (`gradients`).
     scores : "dr", doubly robust, or "ipw", inverse propensity: no outcome models, and far noisier.
     budgets : money for all users of the log that it is fitted on, one or several, at which decisions are to be good;
-        None takes those that spend 5, 15 and 45% of what deciding without a budget would cost. Any budget can be
-        decided at afterwards.
+        None takes those that spend 5, 15 and 45% of what deciding without a budget would cost above everybody's
+        cheapest arm. Any budget can be decided at afterwards.
     gamma : weight of the goal; both losses are in standard deviations, so that it has no unit. 0 trains no decision.
     rule : how the gradients of regression and goal become one, a rule of `uplift.causal.aggregation` such as
         "norm_matched", applied to each of the net's tensors alone; None adds them. One that brings the goal to a
@@ -58,7 +59,7 @@ class EndToEnd:
     groups : "activeness" combines the goal's gradients of five strata of activeness by `group_rule`, so that tail
         users are not drowned by the head; None has one goal.
     outcome_learner : the response learner of the outcome models; None takes NeuralResponse(epochs=5).
-    level : of the intervals, that of the gate included.
+    level : of the intervals, that of the gate included; the watch that ends a harmful decision phase keeps to 95%.
     seed : of the folds, and of the nets that are None here; a net of your own has its own.
     progress : called with a text as each phase begins, or None.
 
@@ -182,7 +183,11 @@ class EndToEnd:
         return self
 
     def predict(self, users: NDArray[Any] | Campaign) -> Response:
-        """Value and cost of every arm for every user: rows of X, (n, d), or a campaign, whose user ids are kept."""
+        """Value and cost of every arm for every user: rows of X, (n, d), or a campaign, whose user ids are kept.
+
+        Raises InputError before the fit, and for names of features that are not those of the fit; for an array of
+        another width what the learner raises.
+        """
         prior: NeuralResponse | None = getattr(self, "prior_", None)
         if prior is None:
             return predict_response(self, users)
@@ -191,11 +196,14 @@ class EndToEnd:
         return replace(predicted, user_id=users.user_id) if isinstance(users, Campaign) else predicted
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
-        """Solve the budget (money for all users together) on the predictions."""
+        """Solve the budget (money for all users together, None for no limit) on the predictions; see `Policy.decide`.
+
+        Raises InputError as `predict` does, ProblemError where even the cheapest decision is predicted to cost more.
+        """
         return solve(self.problem(users, budget))
 
     def problem(self, users: Users, budget: float | None) -> Problem:
-        """The problem that `decide` solves."""
+        """The problem that `decide` solves; limits can be added with `dataclasses.replace(problem, limits=[...])`."""
         response = users if isinstance(users, Response) else self.predict(users)
         return Problem(response.value, response.cost, budget)
 

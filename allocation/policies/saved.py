@@ -73,7 +73,15 @@ def save_policy(policy: Policy, folder: str | Path, *, beside: Mapping[str, byte
 
 
 def load_policy(folder: str | Path, *, trusted: Sequence[str] = ()) -> SavedPolicy:
-    """The fitted policy that `save` wrote; `trusted` as in `uplift.learners.load`, for bases of other packages.
+    """The fitted policy that its `save(folder)` wrote; it decides the same to the byte.
+
+    Parameters
+    ----------
+    folder : where `save` wrote it: `policy.json`, and files that it names with their checksums.
+    trusted : names of further types that may be built, for bases of other packages; as in `uplift.learners.load`.
+
+    Nothing in the folder is run as code. `users_`, whom it was fitted on, come with it, so that `evaluate` still
+    refuses them; who watched its fit (`progress`) does not.
 
     Raises InputError for a folder without a saved policy, a missing, changed or damaged file, and types that are not
     trusted.

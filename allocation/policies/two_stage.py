@@ -75,14 +75,23 @@ def predict_response(policy: Any, users: NDArray[Any] | Campaign) -> Response:
 class TwoStage:
     """The integer-programming baseline: a response model, then the multiple-choice knapsack on its predictions.
 
+        max_z  sum_ij z_ij value_ij(x_i)    s.t.  sum_ij z_ij cost_ij(x_i) <= budget,    one arm a user
+
     Parameters
     ----------
-    learner : any `ResponseLearner`, such as `SLearner()`; it is cloned, never changed.
+    learner : any `ResponseLearner`, such as `SLearner()`; it is cloned, never changed. A fitted model in
+        scikit-learn's FrozenEstimator is used as it is.
+
+    Attributes
+    ----------
+    learner_ : the fitted learner. arms_, features_, users_ : of the log.
 
     Notes
     -----
-    What it promises (`Allocation.value`) is optimistic: the optimiser seeks out the users whose prediction errs
-    upwards. Compare it with `evaluate` on held-out users before you believe it.
+    Assumes that new users respond as those of the log did, and that the learner is not confounded: on a log that was
+    no experiment its effects may be anything. In a log without cost every arm is free, so that no budget binds. What
+    it promises (`Allocation.value`) is optimistic: the optimiser seeks out the users whose prediction errs upwards.
+    Compare it with `evaluate` on held-out users before you believe it. `save(folder)` writes it for `load_policy`.
 
     Examples
     --------
@@ -98,21 +107,28 @@ class TwoStage:
         self.learner = learner
 
     def fit(self, campaign: Campaign) -> Self:
-        """Fit a clone of the learner."""
+        """Fit a clone of the learner; raises InputError where that is no response learner, or refuses the log."""
         self.arms_, self.users_, self.features_ = campaign.arms, Seen.of(campaign), campaign.features
         self.learner_ = fit_learner(self.learner, campaign)
         return self
 
     def predict(self, users: NDArray[Any] | Campaign) -> Response:
-        """Value and cost of every arm for every user: rows of X, (n, d), or a campaign, whose user ids are kept."""
+        """Value and cost of every arm for every user: rows of X, (n, d), or a campaign, whose user ids are kept.
+
+        Raises InputError before the fit, and for names of features that are not those of the fit; for an array of
+        another width what the learner raises.
+        """
         return predict_response(self, users)
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
-        """Solve the budget (money for all users together) on the predictions."""
+        """Solve the budget (money for all users together, None for no limit) on the predictions; see `Policy.decide`.
+
+        Raises InputError as `predict` does, ProblemError where even the cheapest decision is predicted to cost more.
+        """
         return solve(self.problem(users, budget))
 
     def problem(self, users: Users, budget: float | None) -> Problem:
-        """The problem that `decide` solves."""
+        """The problem that `decide` solves; limits can be added with `dataclasses.replace(problem, limits=[...])`."""
         response = users if isinstance(users, Response) else self.predict(users)
         return Problem(response.value, response.cost, budget)
 

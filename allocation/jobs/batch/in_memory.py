@@ -47,9 +47,14 @@ def decide(plan: Plan | str | Path, responses: Any) -> Decided:
     ----------
     plan : a `Plan`, the path of a plan file, or the text of one; where it reads its users from is not looked at.
     responses : a response table as a pandas or polars data frame or an Arrow table (columns as in a file, see
-        `earmark decide --help`), or a `Response`.
+        `earmark decide --help`), or a `Response`; one without `user_id` gets 0, 1, ...
 
-    The table is held twice. Raises InputError and ProblemError as the job does.
+    Returns `Decided`: `table`, a row a user in the order given (amounts in value units and money), and `solved`,
+    totals and certificate as in `Allocation`.
+
+    The table is held twice. Misleads as every promise does: `evaluate` tells what decisions are worth. Raises
+    InputError for a plan or a table that cannot be read, ids that repeat, and limits about nobody, ProblemError where
+    no decision is within budget and limits.
 
     Examples
     --------
