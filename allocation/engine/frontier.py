@@ -40,21 +40,27 @@ def frontier(
     Parameters
     ----------
     value, cost, eligible : as in `Problem`: (n, K+1), value units and money.
-    knots : None keeps every step (exact everywhere; 36 bytes a step). A number, such as 8,000, heaps steps of nearly
-        equal return, so that at most so many knots remain: exact at each, a chord between two, in one pass.
-        Bins are never wider than a doubling of the return, so very few knots cannot be had.
+    knots : None keeps every step (exact everywhere; 36 bytes a step, some 80 at the peak). A number of at least 2,
+        such as 8,000, heaps steps of nearly equal return, so that at most so many knots remain: exact at each, a
+        chord between two, in one pass. Bins are never wider than a doubling of the return, so very few knots cannot
+        be had.
     replicates : how many times the users are resampled for `band` and `difference`; 0 for none. Needs `knots`
         (8,000 if None).
     seed : of the resampling; frontiers with the same seed and users are resampled alike.
     first_user : position of the first of these users, where they are a piece of more and will be merged; pieces that
         give the same positions are resampled as if they were the same users.
 
+    Returns a `Frontier`, which answers for any budget.
+
     It is the linear relaxation: at a budget between two knots one user is shared between two arms, so no decision
-    is worth more, and the best is worth at most that one step less. Value and cost are taken as given: bands tell
-    how the frontier varies with the users, not how wrong the predictions are.
+    is worth more, and the best is worth at most that one step less. With `knots` the chord runs below it, so that
+    between two of them a decision may be worth more; at each it is the relaxation itself. Value and cost are taken as
+    given: bands tell how the frontier varies with the users, not how wrong the predictions are. Limits are not in it.
 
-    Raises ProblemError for tables that are no problem.
+    Raises ProblemError for tables that are no problem, and for numbers that are not whole or too small.
 
+    Examples
+    --------
     >>> f = frontier(np.array([[0.0, 5.0], [0.0, 2.0]]), np.array([[0.0, 2.0], [0.0, 1.0]]))
     >>> f.budget.tolist(), f.value.tolist(), f.price.tolist()
     ([0.0, 2.0, 3.0], [0.0, 5.0, 7.0], [2.5, 2.0, 0.0])
@@ -82,7 +88,9 @@ class Frontier:
     budget, value : (k,) knots, money and value units, both rising; the first is everybody on the cheapest arm, its
         cost rounded upwards. Later knots are sums of floats.
     price : (k,) value per unit of money just above each knot, never rising; 0 at the last, where all is bought.
-    n_users : n.
+    n_users : n. knots : how many were asked for at most, None where every step is kept.
+
+    Each method raises ProblemError for a budget that is no number, or a table of them.
     """
 
     steps: Path | Heap
@@ -177,7 +185,11 @@ class Frontier:
         return mix if np.ndim(budget) else mix[0]
 
     def merge(self, other: Frontier) -> Frontier:
-        """The frontier of both sets of users under one budget; both exact, or both with knots."""
+        """The frontier of both sets of users under one budget; both exact, or both with knots.
+
+        Bands need replicates in both. Raises ProblemError for one exact and one with knots, for other arms, and for
+        replicates of another seed or number.
+        """
         if not isinstance(other, Frontier):
             raise ProblemError(f"a Frontier is expected to merge with, not {type(other).__name__}")
         if len(self.steps.users) != len(other.steps.users):
@@ -198,7 +210,8 @@ class Frontier:
         """(low, high) that holds the value at a budget for other users of the same kind, with confidence `level`.
 
         Percentiles of the replicates' distance from their own frontier, around this one's value. Two floats, or two
-        arrays (b,). It misleads where a handful of users carries most of the value.
+        arrays (b,). It misleads where a handful of users carries most of the value. Raises ProblemError without
+        replicates, and for a level that is not between 0 and 1.
         """
         value, _ = self.at(_budgets(budget))
         low, high = _quantiles(self._spread(budget), level)
@@ -208,7 +221,8 @@ class Frontier:
         """How much more this frontier is worth than the other at a budget: (difference, low, high), value units.
 
         Both must stem from the same users in the same order and the same seed: then they are resampled alike, and
-        what both share cancels.
+        what both share cancels. Three floats, or three arrays (b,). Raises ProblemError where users, seed or number
+        of replicates differ, and without replicates.
         """
         if self.replicates is None or other.replicates is None or self.replicates.seed != other.replicates.seed:
             raise ProblemError("the frontiers were not resampled alike; give both the same replicates= and seed=")

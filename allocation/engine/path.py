@@ -38,7 +38,10 @@ class Path:
 
 
 def exact_path(users: Tables) -> Path:
-    """All steps of all users in order of slope; of equals the first user's first. Memory: 36 bytes a step."""
+    """All steps of all users in order of slope; of equals the first user's first.
+
+    Memory: 36 bytes a step, some 80 at the peak.
+    """
     n, arms = users.value.shape
     room = max(arms - 1, 1)
     # One room of K places a user; what is not used is never touched, and never becomes real memory.

@@ -71,7 +71,8 @@ class Estimate:
     mean : the amount's unit a user; NaN where no user received what the policy would give.
     influence : (n,), n times how much user i moves the mean; centred: (phi - mean omega) / (mean of omega).
     effective_size : (sum w)^2 / sum w^2, as many equally weighted users would know as much (Kish).
-    matched : users of positive weight. bias_bound : see the function of that name.
+    matched : users of positive weight. bias_bound : how far trimming can bias the mean at most, in its unit; 0
+        without trimming.
 
     Assumes that the propensities are right and that users do not influence each other.
     """

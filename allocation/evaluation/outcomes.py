@@ -18,6 +18,8 @@ Array = NDArray[np.float64]
 class Outcomes:
     """Out-of-fold predictions for the users of an evaluation log: none is by a model that saw the user.
 
+    Attributes
+    ----------
     value, cost : (n, K+1), value units and money; cost is None where the log has none.
     """
 
