@@ -3,7 +3,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
+# pip compiles modules one after the other; here they are compiled on every core. Templates that are no Python may fail.
+COMPILE = $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 SOURCES := pyproject.toml constraints.txt
 # Not ?=: an OUT that happens to stand in the environment must not decide where results go.
 OUT := earmark-demo
@@ -24,10 +26,12 @@ $(VENV)/pyvenv.cfg:
 
 $(VENV)/installed: $(VENV)/pyvenv.cfg $(SOURCES)
 	$(PIP) -e .
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/pyvenv.cfg $(SOURCES)
 	$(PIP) -e '.[dev]'
+	@$(COMPILE)
 	@touch $@ $(VENV)/installed
 
 demo: $(VENV)/installed  ## run the main job on a real incentive experiment; results in earmark-demo/
@@ -37,7 +41,7 @@ app: $(VENV)/installed  ## the analysts' app in the browser, on the demo
 	$(BIN)/earmark app $(RUN)
 
 test: $(VENV)/installed-dev  ## all tests
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 FUZZ := EARMARK_FUZZ=20000 EARMARK_FUZZ_FILES=2000 EARMARK_FUZZ_DECIDE=1000
 fuzz: $(VENV)/installed-dev  ## twenty thousand plans, two thousand files, a thousand random tables decided (about 20 minutes)
@@ -57,6 +61,7 @@ format: $(VENV)/installed-dev  ## put the code into the house's format
 
 $(VENV)/installed-bench: $(VENV)/installed-dev
 	$(PIP) -e '.[dev,bench]'
+	@$(COMPILE)
 	@touch $@
 
 bench: $(VENV)/installed-bench  ## benchmark tables into docs/tables (all: fifteen hours; TABLES="coverage placebo" some)

@@ -69,10 +69,9 @@ def page_name(page: Path) -> str:
 
 
 def with_code() -> list[object]:
-    """The pages that show code; those that start Spark share the worker of the other tests that do."""
-    spark = pytest.mark.xdist_group("spark")
+    """The pages that show code."""
     pages = [page for page in [README, *PAGES] if any(block.kind in ("python", "sh") for block in blocks(page))]
-    return [pytest.param(p, id=page_name(p), marks=[spark] if p.name == "spark.md" else []) for p in pages]
+    return [pytest.param(page, id=page_name(page)) for page in pages]
 
 
 def run(words: list[str], folder: Path) -> None:

@@ -41,7 +41,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return out, made(make("demo", OUT=out), COLUMNS="100")
 
 
-@pytest.mark.xdist_group("make")
 def test_the_demo_prints_what_its_page_shows(demo: tuple[Path, str]):
     out, printed = demo
     page = (ROOT / "docs" / "demo.md").read_text(encoding="utf-8")
@@ -53,7 +52,6 @@ def test_the_demo_prints_what_its_page_shows(demo: tuple[Path, str]):
     assert runpy.run_path(str(ROOT / "docs" / "draw_demo.py"))["BEGIN"] in page
 
 
-@pytest.mark.xdist_group("make")
 def test_the_app_opens_on_the_demo(demo: tuple[Path, str], browser: Any):
     with serving(make("app", RUN=f"{demo[0]} --port {{port}}"), cwd=ROOT) as (address, _):
         page = browser.new_page()

@@ -186,7 +186,7 @@ def _kelley(
 
 
 def _text(outline: Outline, clash: Sequence[Side], gives: Sequence[float]) -> str:
-    """What clashes, and on a line each what would mend it."""
+    """What clashes and what would mend it, one sentence each."""
 
     def bound(side: Side) -> str:
         """A bound by name and amount."""
@@ -200,15 +200,14 @@ def _text(outline: Outline, clash: Sequence[Side], gives: Sequence[float]) -> st
         verb = "raise" if side.sign > 0 else "lower"
         return f"{verb} {_called(outline, side)} by at least {sure:,.6g}"
 
-    mends = [mend(side, amount) for side, amount in zip(clash, gives, strict=True)]
+    mends = ", or ".join(mend(side, amount) for side, amount in zip(clash, gives, strict=True))
     if len(clash) == 1:
         side = clash[0]
         reach = "at least" if side.sign > 0 else "at most"
         amount = outline.least[side.row] if side.sign > 0 else outline.most[side.row]
-        return f"{bound(side)} cannot be kept: any decision uses {reach} {float(amount):,.6g} of it; {mends[0]}"
+        return f"{bound(side)} cannot be kept: any decision uses {reach} {float(amount):,.6g} of it; {mends}"
     listed = ", ".join(bound(side) for side in clash[:-1]) + f" and {bound(clash[-1])}"
-    told = ", or\n  ".join(mends)
-    return f"no decision keeps {listed} together, though it could without any one of them;\n  {told}"
+    return f"no decision keeps {listed} together, though it could without any one of them; {mends}"
 
 
 def _called(outline: Outline, side: Side) -> str:

@@ -33,18 +33,27 @@ def show(answers: Answers) -> None:
 @st.fragment
 def _moving(answers: Answers) -> None:
     """What follows the slider; drawn alone, and no more than must, so that it follows at once."""
-    budget = _budget(answers)
-    answer = answers.at(budget)
+    # All is worked out before anything is shown: what arrives at once, the browser draws once.
+    answer = answers.at(state.chosen_budget(answers))
+    specification, following = frontier_specification(answers, answer, state.theme()), _following(answers, answer)
+    _slider(answers, answer.budget)
     _figures(answers, answer)
-    st.vega_lite_chart(spec=frontier_specification(answers, answer, state.theme()), theme=None, key="frontier")
+    st.markdown(following)
+    if answer.lacking:
+        lacking(answer.lacking)
+    elif math.isnan(answer.marginal.estimate) and answer.price > 0:
+        st.caption(
+            "The marginal return is a promise here: too few logged users speak for the money around the budget."
+        )
+    st.vega_lite_chart(spec=specification, theme=None, key="frontier")
 
 
-def _budget(answers: Answers) -> float:
+def _slider(answers: Answers, budget: float) -> None:
+    """The budget to be moved, and to be typed."""
     least, most = max(answers.span[0], 0.0), answers.span[1]
-    budget = state.chosen_budget(answers)
     if most <= least:
         st.info("No money is worth spending here: at any budget everybody gets the cheapest arm.")
-        return budget
+        return
     step = 10.0 ** math.floor(math.log10(max(most - least, 1e-9) / 500))
     unit = state.plain(answers.run.currency)
 
@@ -77,7 +86,6 @@ def _budget(answers: Answers) -> float:
             args=("budget_number",),
             format=f"%.{max(decimals(step) - 2, 0) if step < 1 else 2}f",
         )
-    return budget
 
 
 def _figures(answers: Answers, answer: Answer) -> None:
@@ -115,22 +123,16 @@ def _figures(answers: Answers, answer: Answer) -> None:
             "What the next unit of money buys. Verified on the users around the budget who hold a twentieth of all "
             "money; promised: the shadow price.",
         )
-    buys = amount(answer.next_money, run.currency)
-    st.markdown(
-        state.plain(
-            f"The next {buys} buy {figure(answer.next_gain)} more in value, promised"
-            + ("." if answer.next_gain > 0 else ": everything worth buying is bought.")
-            + " Shares of the users: "
-            + ", ".join(f"{arm} {share:.0%}" for arm, share in answers.shares(answer.budget).items())
-            + "."
-        )
+
+
+def _following(answers: Answers, answer: Answer) -> str:
+    """What more money would buy, and who gets what."""
+    shares = ", ".join(f"{arm} {share:.0%}" for arm, share in answers.shares(answer.budget).items())
+    buys = amount(answer.next_money, answers.run.currency)
+    end = "." if answer.next_gain > 0 else ": everything worth buying is bought."
+    return state.plain(
+        f"The next {buys} buy {figure(answer.next_gain)} more in value, promised{end} Shares of the users: {shares}."
     )
-    if answer.lacking:
-        lacking(answer.lacking)
-    elif math.isnan(answer.marginal.estimate) and answer.price > 0:
-        st.caption(
-            "The marginal return is a promise here: too few logged users speak for the money around the budget."
-        )
 
 
 def _reading(answers: Answers) -> str:

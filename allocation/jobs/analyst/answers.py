@@ -113,9 +113,14 @@ class Answers:
 
     def shares(self, budget: float) -> dict[str, float]:
         """Share of the users on each arm as it is drawn: in proportion between two points of `drawn.mix`."""
-        mix = self.drawn.mix
-        rows = {arm: mix[mix["arm"] == arm] for arm in self.run.arms}
-        return {arm: float(np.interp(budget, own["budget"], own["share"])) for arm, own in rows.items()}
+        money, shares = self._mixes
+        return {arm: float(np.interp(budget, money, own)) for arm, own in zip(self.run.arms, shares, strict=True)}
+
+    @cached_property
+    def _mixes(self) -> tuple[Array, Array]:
+        """The budgets of `drawn.mix`, and each arm's share at them, (K+1, budgets)."""
+        table = self.drawn.mix.pivot(index="budget", columns="arm", values="share")
+        return table.index.to_numpy(), table[list(self.run.arms)].to_numpy().T
 
     def current(self) -> tuple[float, Estimated]:
         """What the log's own policy spends in all, money, and its verified gain above control; needs a log."""

@@ -91,7 +91,7 @@ def test_a_message_reads_well():
     problem = Problem(table, 2 * table, 12.0, limits=[Limit("reach", min=8)])
     message = (
         "no decision keeps the budget (max 12) and limit 'reach' (min 8) together, though it could without any one "
-        "of them;\n  raise the budget by at least 4, or\n  lower limit 'reach' by at least 2"
+        "of them; raise the budget by at least 4, or lower limit 'reach' by at least 2"
     )
     with pytest.raises(ProblemError, match=re.escape(message)):
         solve(problem)

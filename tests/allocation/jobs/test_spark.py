@@ -30,7 +30,6 @@ from tests.allocation.jobs.batch.decide_runs import decisions
 from tests.allocation.jobs.spark_runs import ARMS, LIMITS, Users, run, task
 from uplift.errors import InputError
 
-pytestmark = pytest.mark.xdist_group("spark")  # one session is enough
 Passes = Callable[..., SparkPasses]
 
 

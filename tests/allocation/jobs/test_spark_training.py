@@ -23,7 +23,6 @@ from uplift import Campaign, synthetic
 from uplift.errors import InputError
 from uplift.learners import NeuralResponse, SLearner
 
-pytestmark = pytest.mark.xdist_group("spark")
 ROLES = {"features": ["x0", "x1"], "treatment": "arm", "value": "value", "cost": "cost", "control": "0"}
 NET = {"hidden": (8,), "epochs": 3, "seed": 3}
 

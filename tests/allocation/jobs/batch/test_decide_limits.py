@@ -152,7 +152,7 @@ def test_a_clash_is_named_and_the_old_decisions_stay(
         decide(plan_of(folder, budget, 200, limits), out)
     message = str(caught.value)
     assert "'at least'" in message
-    assert all(mend.startswith(("  raise ", "  lower ")) for mend in message.split("\n")[1:])
+    assert "\n" not in message
     assert ("'at most'" in message) == (clash == "floor above a cap")
     assert ("budget" in message) == (clash == "floor against money")
     assert content(out) == before
