@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -18,7 +16,9 @@ PATIENCE = 300  # seconds until a server must have read its run
 
 
 @contextmanager
-def serving(command: Sequence[str], cwd: Path | None = None) -> Iterator[tuple[str, int]]:
+def serving(
+    command: Sequence[str], cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, int]]:
     """The command, with `{port}` in it replaced by a free one, answering: its address and its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -26,14 +26,17 @@ def serving(command: Sequence[str], cwd: Path | None = None) -> Iterator[tuple[s
     address = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryFile("w+") as said:  # not a pipe, which would fill up and stop the server
         words = [word.replace("{port}", port) for word in command]
-        server = subprocess.Popen(words, cwd=cwd, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True)
+        server = subprocess.Popen(words, cwd=cwd, env=env, stdout=subprocess.DEVNULL, stderr=said)
         try:
             _answering(address, server, said)
             yield address, server.pid
         finally:
-            if server.poll() is None:
-                os.killpg(server.pid, signal.SIGTERM)  # where make started it, make alone would not end it
-            server.wait(20)
+            server.terminate()  # make ends what it started
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                raise
 
 
 def _answering(address: str, server: subprocess.Popen[bytes], said: IO[str]) -> None:

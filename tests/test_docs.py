@@ -128,7 +128,43 @@ def vectors_join_the_campaign(names: dict[str, Any]) -> None:
     assert len(pd.read_parquet("features.parquet")) == 80 == len(pd.read_parquet("top.parquet")) / 10
 
 
-CHECKED = {"spark": same_on_spark, "nightly": a_wave_keeps_the_budget, "recommend": vectors_join_the_campaign}
+def folders_are_whole(names: dict[str, Any]) -> None:
+    for folder in ("verified", "compared"):
+        assert Path(folder, "charts", "difference.html").is_file() and Path(folder, "report.html").is_file()
+        assert {"difference_low", "difference_high"} <= set(pd.read_csv(Path(folder, "evaluation.csv")).columns)
+    assert {"area", "aucc"} <= set(names["area"].columns)
+
+
+def what_decides_is_said(names: dict[str, Any]) -> None:
+    assert "End-to-end on 2,000 users: the " in str(names["policy"].result_)
+    assert Path("spring-policy", "policy.json").is_file() and Path("policy", "policy.json").is_file()
+
+
+def limits_bind(names: dict[str, Any]) -> None:
+    assert [row.name for row in names["plan"].limits][1:] == ["team A spends its share", "call minutes"]
+    assert names["plan"].cost <= 2_500 and any(row.binding for row in names["plan"].limits)
+
+
+def the_whole_way(names: dict[str, Any]) -> None:
+    assert Path("spring", "report.html").is_file()
+    assert names["new"].cost <= 125 and len(names["table"].query("estimator == 'dr'")) == 4
+    assert sum(map(Fraction, pq.read_table("tonight/part-00000.parquet")["expected_cost"].to_pylist())) <= 10_000
+
+
+# What a page's blocks leave behind, by the name of the page.
+CHECKED = {
+    "README": the_whole_way,
+    "decide": limits_bind,
+    "end-to-end": what_decides_is_said,
+    "nightly": a_wave_keeps_the_budget,
+    "recommend": vectors_join_the_campaign,
+    "spark": same_on_spark,
+    "verify": folders_are_whole,
+}
+
+
+def test_every_check_has_its_page():
+    assert set(CHECKED) <= {page.stem for page in [README, *PAGES]}
 
 
 def local_links(page: Path) -> Iterator[tuple[Path, str]]:

@@ -26,10 +26,14 @@ def make(target: str, **variables: object) -> list[str]:
     return ["make", *installed, target, f"VENV={env}", *(f"{name}={value}" for name, value in variables.items())]
 
 
+def afresh() -> dict[str, str]:
+    """The environment without the variables of the `make test` around this."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "MFLAGS"}
+
+
 def made(command: Sequence[str], **environment: str) -> str:
-    """What it prints; make's own variables are those of the `make test` around it."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "MFLAGS"}
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=env | environment)
+    """What it prints."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=afresh() | environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -53,7 +57,7 @@ def test_the_demo_prints_what_its_page_shows(demo: tuple[Path, str]):
 
 
 def test_the_app_opens_on_the_demo(demo: tuple[Path, str], browser: Any):
-    with serving(make("app", RUN=f"{demo[0]} --port {{port}}"), cwd=ROOT) as (address, _):
+    with serving(make("app", RUN=f"{demo[0]} --port {{port}}"), ROOT, afresh()) as (address, _):
         page = browser.new_page()
         page.goto(address)
         page.get_by_role("heading", name="What a budget buys").wait_for(timeout=60_000)

@@ -19,8 +19,8 @@ class ProblemError(ValueError):
     """A problem that cannot be solved as it is stated, a `ValueError`; the message names the mend.
 
     It says what was got, where (table, limit, user, arm), what is expected and what to do. Where limits clash it
-    names the smallest set found that no decision keeps together, and on a line each how far one of them alone must
-    move, in the unit of its measure: at the least, for it is computed for users who may be shared out among arms.
+    names the smallest set found that no decision keeps together, and how far each of them alone must move, in the
+    unit of its measure: at the least, for it is computed for users who may be shared out among arms.
     """
 
 

@@ -120,7 +120,7 @@ async def moves(page: Any) -> list[float]:
     taken = []
     for _ in range(MOVES):
         shown = asyncio.create_task(page.evaluate(MOVED))
-        await page.evaluate("0")  # after it the page listens
+        await asyncio.sleep(0)  # the page is asked to listen before the key is pressed
         await page.keyboard.press("ArrowLeft")
         taken.append(await asyncio.wait_for(shown, 60))
     return taken[1:]

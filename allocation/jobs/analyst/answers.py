@@ -119,8 +119,8 @@ class Answers:
     @cached_property
     def _mixes(self) -> tuple[Array, Array]:
         """The budgets of `drawn.mix`, and each arm's share at them, (K+1, budgets)."""
-        table = self.drawn.mix.pivot(index="budget", columns="arm", values="share")
-        return table.index.to_numpy(), table[list(self.run.arms)].to_numpy().T
+        mix = self.drawn.mix  # arm after arm
+        return mix["budget"].to_numpy()[:POINTS], mix["share"].to_numpy().reshape(len(self.run.arms), POINTS)
 
     def current(self) -> tuple[float, Estimated]:
         """What the log's own policy spends in all, money, and its verified gain above control; needs a log."""
