@@ -3,9 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+# --no-compile: modules are compiled when they are first used, which is a small part of them.
 PIP := $(BIN)/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
-# pip compiles modules one after the other; here they are compiled on every core. Templates that are no Python may fail.
-COMPILE = $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 SOURCES := pyproject.toml constraints.txt
 # Not ?=: an OUT that happens to stand in the environment must not decide where results go.
 OUT := earmark-demo
@@ -26,12 +25,10 @@ $(VENV)/pyvenv.cfg:
 
 $(VENV)/installed: $(VENV)/pyvenv.cfg $(SOURCES)
 	$(PIP) -e .
-	@$(COMPILE)
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/pyvenv.cfg $(SOURCES)
 	$(PIP) -e '.[dev]'
-	@$(COMPILE)
 	@touch $@ $(VENV)/installed
 
 demo: $(VENV)/installed  ## run the main job on a real incentive experiment; results in earmark-demo/
@@ -61,7 +58,6 @@ format: $(VENV)/installed-dev  ## put the code into the house's format
 
 $(VENV)/installed-bench: $(VENV)/installed-dev
 	$(PIP) -e '.[dev,bench]'
-	@$(COMPILE)
 	@touch $@
 
 bench: $(VENV)/installed-bench  ## benchmark tables into docs/tables (all: fifteen hours; TABLES="coverage placebo" some)

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+# Before torch and LightGBM are loaded: a worker a core, so that threads of each would wait for those of the others.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from allocation.jobs.demo import DemoPlan, DemoResult, run_demo
 from allocation.jobs.output import write_demo
 
