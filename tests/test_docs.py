@@ -137,7 +137,7 @@ def folders_are_whole(names: dict[str, Any]) -> None:
 
 
 def what_decides_is_said(names: dict[str, Any]) -> None:
-    assert "End-to-end on 2,000 users: the " in str(names["policy"].result_)
+    assert "End-to-end on 1,000 users: the " in str(names["policy"].result_)
     assert Path("spring-policy", "policy.json").is_file()
     assert Path("policy", "policy.json").is_file()
 

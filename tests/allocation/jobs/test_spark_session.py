@@ -132,7 +132,7 @@ def kill(what, done, of):
     if what == "writing decisions" and done == 0:
         SparkContext._gateway.proc.kill()
 
-task = DecideTask(read_plan(sys.argv[1]), Path(sys.argv[2]), engine="spark", master="local[2]")
+task = DecideTask(read_plan(sys.argv[1]), Path(sys.argv[2]), engine="spark", master="local[1]")
 try:
     run_decide(task, Watch(users=kill))
 except InputError as error:
