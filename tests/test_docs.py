@@ -91,7 +91,9 @@ def run(words: list[str], folder: Path) -> None:
 
 
 @pytest.mark.parametrize("page", with_code())
-def test_every_command_and_python_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_every_command_and_python_block_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     """In the page's order, in one folder and, for Python, one namespace; a file is one whose first line names it."""
     monkeypatch.chdir(tmp_path)
     make_data(tmp_path)
@@ -111,6 +113,8 @@ def test_every_command_and_python_block_runs(page: Path, tmp_path: Path, monkeyp
         else:
             pytest.fail(f"a block of {block.kind} that no test runs; mark it <!-- not run: why -->: {block}")
     CHECKED.get(page.stem, lambda names: None)(names)
+    printed = capsys.readouterr().out
+    assert [wanted for wanted in PRINTED.get(page.stem, ()) if not re.search(wanted, printed, re.M)] == [], printed
 
 
 def same_on_spark(names: dict[str, Any]) -> None:
@@ -167,8 +171,23 @@ CHECKED = {
 }
 
 
+# What a page's blocks print among other things.
+PRINTED = {
+    "README": ("difference_low",),
+    "decide": (
+        r"^few large coupons \d+\.0 \S+ \S+$",
+        r"no decision keeps limit '.*' \(m\w+ [\d,]+\) and limit",
+        r"^0 +1 +mail +5\.0 +2\.0",
+    ),
+    "end-to-end": ("End-to-end on 1,000 users: the ",),
+    "estimate": ("adjusted effect", r"^S-learner Curve\(qini, per-user: "),
+    "recommend": ("recommender minus last item", r"\(400, 18\)"),
+    "verify": ("difference_low", "Next experiment: two-stage against mix", "Decision stability: 3 refits"),
+}
+
+
 def test_every_check_has_its_page():
-    assert set(CHECKED) <= {page.stem for page in [README, *PAGES]}
+    assert set(CHECKED) | set(PRINTED) <= {page.stem for page in [README, *PAGES]}
 
 
 def local_links(page: Path) -> Iterator[tuple[Path, str]]:

@@ -209,7 +209,8 @@ def test_the_budget_in_a_browser(visit: Callable[..., Visit], demo_address: str)
     assert first_figure(again) == after
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_view_in_a_browser(visit: Callable[..., Visit], demo_address: str, width: int, scheme: str):
     """Nothing is wrong, nothing is wider than the window."""
     seen = visit(demo_address, width, scheme)

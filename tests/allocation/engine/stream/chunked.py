@@ -34,10 +34,14 @@ def terms_of_problem(problem: Problem) -> Terms:
 
 @dataclass(frozen=True, eq=False)
 class HeldChunks:
-    """A problem in memory, cut into chunks of `size` users."""
+    """A problem in memory, cut into chunks of `size` users.
+
+    Those where `there` (n,) is false are left out, as served users are, and keep their places.
+    """
 
     problem: Problem
     size: int = 1 << 20
+    there: np.ndarray | None = None
 
     @property
     def arms(self) -> int:
@@ -46,7 +50,7 @@ class HeldChunks:
 
     @property
     def places(self) -> int:
-        """n."""
+        """n, those left out among them."""
         return self.problem.n_users
 
     def each(self, work: Work, what: str = "") -> list[Arrays]:
@@ -60,7 +64,10 @@ class HeldChunks:
     def __iter__(self) -> Any:
         problem = self.problem
         for first in range(0, problem.n_users, self.size):
-            part = slice(first, first + self.size)
+            part: Any = slice(first, first + self.size)
+            at = None
+            if self.there is not None:
+                part = at = first + np.flatnonzero(self.there[part])
             yield Chunk(
                 first,
                 problem.value[part],
@@ -68,6 +75,7 @@ class HeldChunks:
                 None if problem.eligible is None else problem.eligible[part],
                 {name: table[part] for name, table in problem.resources.items()},
                 tuple(limit.users[part] if isinstance(limit.users, np.ndarray) else None for limit in problem.limits),
+                at,
             )
 
 
@@ -93,46 +101,6 @@ class ShuffledChunks:
         parts = list(self.chunks)
         found = {k: work(parts[k]) for k in self.rng.permutation(len(parts)).tolist()}
         return [found[k] for k in range(len(parts))]
-
-    def tree(self, work: Work, merge: Callable[[Arrays, Arrays], Arrays], what: str = "") -> Arrays | None:
-        """See `Chunks`."""
-        return merged(self.each(work, what), merge)
-
-
-@dataclass(frozen=True, eq=False)
-class SomeChunks:
-    """The chunks of a problem without the users where `there` (n,) is false, who keep their places: as served."""
-
-    problem: Problem
-    size: int
-    there: np.ndarray
-
-    @property
-    def arms(self) -> int:
-        """K+1."""
-        return int(self.problem.value.shape[1])
-
-    @property
-    def places(self) -> int:
-        """How far the places go, those of nobody among them."""
-        return self.problem.n_users
-
-    def __iter__(self) -> Any:
-        for chunk in HeldChunks(self.problem, self.size):
-            rows = np.flatnonzero(self.there[chunk.first : chunk.first + len(chunk)])
-            yield Chunk(
-                chunk.first,
-                chunk.value[rows],
-                chunk.cost[rows],
-                None if chunk.eligible is None else chunk.eligible[rows],
-                {name: table[rows] for name, table in chunk.resources.items()},
-                tuple(None if mask is None else mask[rows] for mask in chunk.masks),
-                chunk.first + rows,
-            )
-
-    def each(self, work: Work, what: str = "") -> list[Arrays]:
-        """See `Chunks`."""
-        return [work(chunk) for chunk in self]
 
     def tree(self, work: Work, merge: Callable[[Arrays, Arrays], Arrays], what: str = "") -> Arrays | None:
         """See `Chunks`."""

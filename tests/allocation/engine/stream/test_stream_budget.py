@@ -20,7 +20,6 @@ from allocation.engine.stream.solved import Solved
 from tests.allocation.engine.stream.chunked import (
     HeldChunks,
     ShuffledChunks,
-    SomeChunks,
     decided,
     margins_in_chunks,
     without,
@@ -153,7 +152,7 @@ def test_users_who_are_left_out_are_as_if_they_were_not(share: float, guessed: p
             problem = random_problem(rng, 150, 3, family)
             there = rng.random(problem.n_users) < share
             left = without(problem, there)
-            chunks = SomeChunks(problem, 11, there)
+            chunks = HeldChunks(problem, 11, there)
             assert_the_same(left, solve(left), solve_budget_in_chunks(chunks, problem.budget), chunks)
 
 

@@ -18,7 +18,6 @@ from allocation.engine.stream.solved import Solved
 from tests.allocation.engine.stream.chunked import (
     HeldChunks,
     ShuffledChunks,
-    SomeChunks,
     decided,
     terms_of_problem,
     without,
@@ -158,7 +157,7 @@ def test_few_users_left_of_many_places(left: int):
     some = without(problem, there)
     limits = [Limit("some", max=0.4 * left), Limit("money", "cost", max=0.3 * float(some.cost.max(axis=1).sum()))]
     problem, some = replace(problem, limits=limits), replace(some, limits=limits)
-    chunks = SomeChunks(problem, 170, there)
+    chunks = HeldChunks(problem, 170, there)
     solved = solve_limits_in_chunks(chunks, terms_of_problem(problem), problem.n_users)
     assert solved.n_users == left
     assert_sound(some, solved, decided(solved, chunks))
@@ -201,7 +200,7 @@ def test_a_limit_of_whose_users_nobody_is_left(left: int):
     some = without(replace(problem, limits=[other]), ~gone)
     for bounds in ({"max": 7}, {"min": -1.0, "measure": "value"}, {"min": 3}):
         whole = replace(problem, limits=[Limit("gone", users=gone, **bounds), other])
-        chunks = SomeChunks(whole, 90, ~gone)
+        chunks = HeldChunks(whole, 90, ~gone)
         if bounds == {"min": 3}:
             with pytest.raises(ProblemError, match="'gone'"):
                 solve_limits_in_chunks(chunks, terms_of_problem(whole), whole.n_users)
