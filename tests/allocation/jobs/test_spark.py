@@ -212,16 +212,20 @@ def test_a_worker_that_dies_and_one_with_a_fault_are_one_message_each(passes: Pa
 
 @pytest.mark.parametrize("dead", [False, True], ids=["Java lives", "Java has died too"])
 def test_a_stderr_that_was_closed_is_no_failure_of_spark(
-    session: object, small: Path, monkeypatch: pytest.MonkeyPatch, dead: bool
+    session: object, small: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dead: bool
 ):
     """Also where the rest of the pass can then not be called off."""
+    heard = tmp_path / "heard"
 
     def work(chunk):
-        time.sleep(3 * (chunk.first >= 90))  # so long that the others are heard of before, also on a busy machine
+        until = time.monotonic() + 60
+        while chunk.first >= 90 and not heard.exists() and time.monotonic() < until:
+            time.sleep(0.05)  # the last block ends after the others were heard of, however busy the machine
         return {}
 
     def hear(what: str, done: int, of: int) -> None:
         if 0 < done < of:
+            heard.touch()
             raise BrokenPipeError("stderr is closed")
 
     calls: list[str] = []
