@@ -10,6 +10,7 @@ SOURCES := pyproject.toml constraints.txt
 OUT := earmark-demo
 RUN :=
 TABLES :=
+WHOLE :=
 BUILD := $(CURDIR)/build
 NOTEBOOKS := notebooks/*.ipynb
 
@@ -60,8 +61,8 @@ $(VENV)/installed-bench: $(VENV)/installed-dev
 	$(PIP) -e '.[dev,bench]'
 	@touch $@
 
-bench: $(VENV)/installed-bench  ## benchmark tables into docs/tables (all: fifteen hours; TABLES="coverage placebo" some)
-	$(BIN)/python -m tests.benchmarks.tables $(TABLES)
+bench: $(VENV)/installed-bench  ## benchmark tables into docs/tables (TABLES="coverage placebo": some; WHOLE=1: nothing left out)
+	$(BIN)/python -m tests.benchmarks.tables $(if $(WHOLE),--whole) $(TABLES)
 
 screenshots: $(VENV)/installed-dev  ## take the pictures of the app anew
 	$(BIN)/python -m tests.app.screenshots

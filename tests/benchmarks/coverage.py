@@ -15,13 +15,11 @@ its speed (50 fits a log); the default, boosted trees, follows on fewer logs.
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import sys
 import time
 import warnings
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import NormalDist
 
@@ -40,6 +38,7 @@ from allocation.engine.solve import solve
 from allocation.evaluation.nuisance import fit_outcomes
 from tests.benchmarks import fixed_rules
 from tests.benchmarks.fixed_rules import BUDGETS_PER_USER, DESIGNS, REFERENCE, RULES, Given, Rules, Users
+from tests.benchmarks.processes import side_by_side
 from uplift.response import Response
 from uplift.seeds import stream
 
@@ -60,8 +59,12 @@ def chunk_of_truth(rules: Rules, number: int) -> np.ndarray:
     return np.stack([amounts.mean(axis=-1), (amounts**2).mean(axis=-1)])
 
 
-def one_log(rules: Rules, truth: np.ndarray, n: int, n_default: int, seed: int) -> dict[str, np.ndarray]:
-    """Whether the intervals of this seed's logs hold the truth (1, 0, NaN without an estimate), and their widths."""
+def one_log(rules: Rules, truth: np.ndarray, n: int, which: tuple[bool, int]) -> dict[str, np.ndarray]:
+    """Whether the intervals of this seed's logs hold the truth (1, 0, NaN without an estimate), and their widths.
+
+    which : whether it has the default outcome model too, and the seed.
+    """
+    with_default, seed = which
     warnings.filterwarnings("ignore", message=".*propensit.*")  # one log in a thousand deviates so much by chance
     users = Users.draw(n, stream(seed, "users"))
     predicted = rules.predict(users.X)
@@ -79,7 +82,7 @@ def one_log(rules: Rules, truth: np.ndarray, n: int, n_default: int, seed: int) 
         found["bands"].append(within_bands(frame, truth[AMOUNTS.index("difference")] * n))
         frame = evaluate(again, log, outcome_model=outcomes, intervals="influence", **arguments)
         found["solved"].append(judged(frame, true_totals(users, again, budgets), len(again)))
-        if design == "uniform" and n_default > 0:
+        if design == "uniform" and with_default:
             frame = evaluate(ours, log, outcome_model=fit_outcomes(log, seed=seed), estimators=["dr"], **arguments)
             found["default"].append(judged(frame, truth * n, len(RULES)))
     return {name: np.array(of_designs) for name, of_designs in found.items() if of_designs}
@@ -178,19 +181,15 @@ def main() -> None:
     parser.add_argument("--default-logs", type=int, default=20, help="logs with the default outcome model")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    for name in ("OMP_NUM_THREADS", "EARMARK_THREADS"):
-        os.environ[name] = "1"  # of the processes to come
     start = time.perf_counter()
     rules = Rules.learn(RULE_SEED)
-    with get_context("spawn").Pool(options.processes) as pool:
-        moments = pool.map(partial(chunk_of_truth, rules), range(options.truth_users // CHUNK), chunksize=1)
-        truth, square = np.mean(moments, axis=0)
-        error = np.sqrt((square - truth**2) / (len(moments) * CHUNK))
-        print(f"truth: {time.perf_counter() - start:.0f} s", file=sys.stderr)
-        defaults = [options.default_logs - k for k in range(options.logs)]
-        seeds = range(options.first_seed, options.first_seed + options.logs)
-        work = partial(one_log, rules, truth, options.users)
-        results = pool.starmap(work, zip(defaults, seeds, strict=True), chunksize=5)
+    chunks = range(options.truth_users // CHUNK)
+    moments = list(side_by_side(partial(chunk_of_truth, rules), chunks, options.processes))
+    truth, square = np.mean(moments, axis=0)
+    error = np.sqrt((square - truth**2) / (len(moments) * CHUNK))
+    print(f"truth: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    logs = [(k < options.default_logs, options.first_seed + k) for k in range(options.logs)]
+    results = list(side_by_side(partial(one_log, rules, truth, options.users), logs, options.processes))
     report(options, results, truth, error)
     print(f"\n{(time.perf_counter() - start) / 60:.1f} minutes in {options.processes} processes")
 

@@ -1,12 +1,14 @@
 """Run benchmark scripts and keep what each prints as a page of `docs/tables/`, with machine, versions and seeds.
 
-    python -m tests.benchmarks.tables                     # every table; about fifteen hours, the long ones last
-    python -m tests.benchmarks.tables coverage placebo    # these
-    python -m tests.benchmarks.tables --list
+    python -m tests.benchmarks.tables                      # every table
+    python -m tests.benchmarks.tables coverage placebo     # these
+    python -m tests.benchmarks.tables --whole longtail     # with every seed, size and method: hours
+    python -m tests.benchmarks.tables --list               # which there are, and the minutes each took
 
 A page holds the script's own words on what it measures, what it printed, and what it ran on. A script that fails
-leaves its old page as it was. Nothing else should run on the machine meanwhile: the page
-says how busy it was at the start.
+leaves its old page as it was. Nothing else should run on the machine meanwhile: the page says how busy it was at the
+start. Two comparisons train hundreds of nets when they are run whole; without `--whole` they are run on fewer worlds,
+seeds and methods, which their pages name.
 """
 
 from __future__ import annotations
@@ -31,15 +33,26 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "docs" / "tables"
 PEERS = ("highspy", "playwright", "pyspark")  # beside the declared peers, which are of the tests too
 
+E2E_SHORT = "--results build/end_to_end_short.jsonl"
+E2E_METHODS = (
+    '"best mix" "two-stage net" "two-stage large net" "two-stage LightGBM" "warm start alone" "end-to-end" '
+    '"end-to-end without gate" "end-to-end IPW" "end-to-end placebo"'
+)
+LONGTAIL_SHORT = "--results build/longtail_short"
+
 
 @dataclass(frozen=True)
 class Table:
-    """A page: the script's name, what heads it, the seeds it uses, and the runs whose last prints the table."""
+    """A page: the script's name, what heads it, the seeds it uses, and the runs whose last prints the table.
+
+    whole : the runs of a comparison that takes hours when nothing is left out, where `runs` leave something out.
+    """
 
     script: str
     title: str
     seeds: str
     runs: tuple[str, ...] = ("",)
+    whole: tuple[str, ...] = ()
 
     @property
     def page(self) -> Path:
@@ -72,12 +85,23 @@ TABLES = (
         "end_to_end",
         "End-to-end in simulated worlds",
         "in the table",
+        (
+            f"run {E2E_SHORT} --regimes small_student --rows 200000 600000 --seeds 0-2 --methods {E2E_METHODS}",
+            f"run {E2E_SHORT} --regimes well_specified scarce null --seeds 0-2 --methods {E2E_METHODS}",
+            f"run {E2E_SHORT} --regimes heavy_tail --rows 600000 --seeds 0 --methods {E2E_METHODS}",
+            f"run {E2E_SHORT} --regimes confounded_plus_rct --seeds 0-1",
+            f"table {E2E_SHORT}",
+        ),
         ("run", "chart --out docs/end-to-end.png", "table"),
     ),
     Table(
         "longtail",
         "The long tail on two real logs",
-        "0 to 4, as in the table",
+        "0, as in the table",
+        (
+            f"run {LONGTAIL_SHORT} --settings paper strong --data beauty --backbones sasrec --seeds 0",
+            f"table {LONGTAIL_SHORT}",
+        ),
         ("run", "chart --settings paper --out docs/long-tail.png", "table"),
     ),
 )
@@ -124,10 +148,12 @@ def commit() -> str:
     return git("rev-parse", "--short", "HEAD") + (" and changes" if git("status", "--porcelain", "*.py") else "")
 
 
-def written(table: Table) -> bool:
+def written(table: Table, whole: bool = False) -> bool:
     """Run the script and write its page; whether it ran to its end."""
     load, printed, start = os.getloadavg()[0], "", time.perf_counter()
-    for run in table.runs:
+    whole = whole and table.whole != ()
+    runs = table.whole if whole else table.runs
+    for run in runs:
         print(f"== {table.script} {run}".rstrip(), flush=True)
         command = [sys.executable, "-m", f"tests.benchmarks.{table.script}", *shlex.split(run)]
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -136,16 +162,21 @@ def written(table: Table) -> bool:
             return False
         printed = done.stdout.strip()
     print(printed, flush=True)
-    minutes = (time.perf_counter() - start) / 60
+    took = (time.perf_counter() - start) / 60
     ran = [
-        f"- command: `make bench TABLES={table.script}`, {minutes:.1f} minutes, on {date.today().isoformat()}",
+        f"- command: `make bench TABLES={table.script}{' WHOLE=1' * whole}`, {took:.1f} minutes, "
+        f"on {date.today().isoformat()}",
         f"- commit: {commit()}",
         f"- seeds: {table.seeds}",
         f"- machine: {machine()}; load average at the start {load:.1f}",
         f"- versions: {', '.join(versions())}",
     ]
-    if len(table.runs) > 1:
+    if len(runs) > 1:
         ran.append("- rows that an earlier run had left in `build/` were taken over, not run again")
+    if table.whole and not whole:
+        ran.append(
+            f"- this is a part of the comparison; all of it, hours: `make bench TABLES={table.script} WHOLE=1`"
+        )
     PAGES.mkdir(exist_ok=True)
     parts = [f"# {table.title}", printed, "## What is measured", about(table.script)]
     parts += ["## How it was run", "\n".join(ran)]
@@ -153,14 +184,20 @@ def written(table: Table) -> bool:
     return True
 
 
+def minutes(table: Table) -> str:
+    """How long the page's run took, "?" where there is none."""
+    found = table.page.exists() and re.search(r"^- command: .*, ([\d.]+) minutes", table.page.read_text(), re.M)
+    return found[1] if found else "?"
+
+
 def write_index() -> None:
     """List the pages that there are, and the scripts that have none yet."""
     lines = ["# Tables, as printed", "", "What `make bench` wrote. Summed up: [Benchmarks](../benchmarks.md).", ""]
-    lines += ["| table | question, in the script's words |", "|---|---|"]
+    lines += ["| table | question, in the script's words | minutes |", "|---|---|---|"]
     for table in TABLES:
         first = about(table.script).splitlines()[0].replace("|", "\\|")
         link = f"[{table.title}]({table.page.name})" if table.page.exists() else f"{table.title} (not kept)"
-        lines.append(f"| {link} | {first} |")
+        lines.append(f"| {link} | {first} | {minutes(table)} |")
     missing = [table.script for table in TABLES if not table.page.exists()]
     if missing:
         words = "Not kept: the tables that were printed before pages were written; their figures stand in Benchmarks."
@@ -172,15 +209,18 @@ def main() -> None:
     names = {table.script: table for table in TABLES}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", nargs="*", metavar="TABLE", help="scripts to run (default: all)")
-    parser.add_argument("--list", action="store_true", help="say which there are, and run none")
+    parser.add_argument(
+        "--whole", action="store_true", help="leave nothing out of the two that train hundreds of nets"
+    )
+    parser.add_argument("--list", action="store_true", help="say which there are and how long each took; run none")
     chosen = parser.parse_args()
     unknown = [name for name in chosen.tables if name not in names]
     if unknown:
         parser.error(f"no table is called {', '.join(unknown)}; there are: {', '.join(names)}")
     if chosen.list:
-        print("\n".join(f"{table.script:<18} {table.title}" for table in TABLES))
+        print("\n".join(f"{table.script:<18} {minutes(table):>5} min  {table.title}" for table in TABLES))
         return
-    failed = [name for name in chosen.tables or names if not written(names[name])]
+    failed = [name for name in chosen.tables or names if not written(names[name], chosen.whole)]
     write_index()
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")

@@ -14,16 +14,20 @@ import argparse
 import platform
 import warnings
 from collections import defaultdict
+from functools import partial
 
 import numpy as np
 
 from allocation import TwoStage, evaluate
 from allocation.evaluation.nuisance import fit_outcomes
 from allocation.jobs.demo import fit_baselines
+from tests.benchmarks.processes import side_by_side
 from uplift import synthetic
 from uplift.learners import SLearner
 
 BUDGETS_PER_USER = (0.25, 0.5, 1.0)
+Hit, Gain = tuple[bool, bool, bool | float], tuple[float, float, float]
+Found = tuple[int, list[tuple[tuple[str, str], Hit]], list[tuple[tuple[float, str], Gain]]]
 
 
 def main() -> None:
@@ -32,49 +36,52 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--users", type=int, default=20_000)
     options = parser.parse_args()
-    hits: dict[tuple[str, str], list[tuple[bool, bool, bool]]] = defaultdict(list)
-    gains: dict[tuple[float, str], list[tuple[float, float, float]]] = defaultdict(list)
+    hits: dict[tuple[str, str], list[Hit]] = defaultdict(list)
+    gains: dict[tuple[float, str], list[Gain]] = defaultdict(list)
     overspent = 0
-    for seed in range(options.first_seed, options.first_seed + options.seeds):
-        simulation = synthetic.simulate(options.users, seed=seed)
-        train, held_out = simulation.campaign.split(0.5, seed)
-        truth, n = simulation.truth.take(held_out.user_id), len(held_out)
-        two_stage = TwoStage(SLearner(seed=seed)).fit(train)
-        policies = {"two-stage": two_stage, **fit_baselines(train, two_stage.learner_, seed)}
-        shared = {"budgets": [b * n for b in BUDGETS_PER_USER], "outcome_model": fit_outcomes(held_out), "seed": seed}
-        single = evaluate(policies, held_out, reference="best single arm", **shared)
-        pair = {name: policies[name] for name in ("two-stage", "best mix of arms")}
-        mix = evaluate(pair, held_out, reference="best mix of arms", **shared)
-        overspent += int((single["promised_spend"] > single["budget"]).sum())
-        true = {
-            (name, b): true_totals(policy.decide(held_out.X, b), truth)
-            for name, policy in policies.items()
-            for b in shared["budgets"]
-        }
-        for row in single.itertuples():
-            value, spend = true[row.policy, row.budget]
-            difference = value - true["best single arm", row.budget][0]
-            hits[row.policy, row.estimator].append(
-                (
-                    row.value_low <= value <= row.value_high,
-                    row.spend_low <= spend <= row.spend_high,
-                    row.difference_low <= difference <= row.difference_high
-                    if row.difference == row.difference
-                    else np.nan,
-                )
-            )
-        for name, frame in (("best single arm", single), ("best mix of arms", mix)):
-            mine = frame[(frame.policy == "two-stage") & (frame.estimator == "dr")]
-            for row in mine.itertuples():
-                b = row.budget
-                gains[round(b / n, 6), name].append(
-                    (
-                        (true["two-stage", b][0] - true[name, b][0]) / n,
-                        row.difference / n,
-                        float(row.difference_low > 0),
-                    )
-                )
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    for over, hit, gain in side_by_side(partial(one_campaign, options.users), seeds):
+        overspent += over
+        for method, what in hit:
+            hits[method].append(what)
+        for at, figures in gain:
+            gains[at].append(figures)
     report(options, hits, gains, overspent)
+
+
+def one_campaign(users: int, seed: int) -> Found:
+    """One simulated campaign: overspent decisions; what covers what, by policy and estimator; gains, by budget."""
+    simulation = synthetic.simulate(users, seed=seed)
+    train, held_out = simulation.campaign.split(0.5, seed)
+    truth, n = simulation.truth.take(held_out.user_id), len(held_out)
+    two_stage = TwoStage(SLearner(seed=seed)).fit(train)
+    policies = {"two-stage": two_stage, **fit_baselines(train, two_stage.learner_, seed)}
+    shared = {"budgets": [b * n for b in BUDGETS_PER_USER], "outcome_model": fit_outcomes(held_out), "seed": seed}
+    single = evaluate(policies, held_out, reference="best single arm", **shared)
+    pair = {name: policies[name] for name in ("two-stage", "best mix of arms")}
+    mix = evaluate(pair, held_out, reference="best mix of arms", **shared)
+    true = {
+        (name, b): true_totals(policy.decide(held_out.X, b), truth)
+        for name, policy in policies.items()
+        for b in shared["budgets"]
+    }
+    hits, gains = [], []
+    for row in single.itertuples():
+        value, spend = true[row.policy, row.budget]
+        difference = value - true["best single arm", row.budget][0]
+        differs = row.difference == row.difference
+        hit = (
+            row.value_low <= value <= row.value_high,
+            row.spend_low <= spend <= row.spend_high,
+            row.difference_low <= difference <= row.difference_high if differs else np.nan,
+        )
+        hits.append(((row.policy, row.estimator), hit))
+    for name, frame in (("best single arm", single), ("best mix of arms", mix)):
+        for row in frame[(frame.policy == "two-stage") & (frame.estimator == "dr")].itertuples():
+            b = row.budget
+            gain = (true["two-stage", b][0] - true[name, b][0]) / n
+            gains.append(((round(b / n, 6), name), (gain, row.difference / n, float(row.difference_low > 0))))
+    return int((single["promised_spend"] > single["budget"]).sum()), hits, gains
 
 
 def true_totals(allocation: object, truth: object) -> tuple[float, float]:
