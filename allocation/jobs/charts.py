@@ -23,6 +23,8 @@ THEMES = {
 }
 # Those that would be too dim on a dark page.
 DARK_COLOURS = {CHALLENGER: "#56B4E9", END_TO_END: "#7DE8DC", "nobody": "#A3ADB8"}
+DARKER = {COLOURS[name]: dark for name, dark in DARK_COLOURS.items()}
+DARKER |= {THEMES["light"][of]: THEMES["dark"][of] for of in THEMES["light"]}
 PANEL_HEIGHT = 170
 SHAPES = {3: 230, 4: 168}  # width of a panel where so many stand side by side
 
@@ -108,16 +110,24 @@ def _panel(
     axis = alt.Axis(labelOpacity=seen, tickOpacity=seen, domainOpacity=seen, tickCount=6, title=None)
     x = alt.X("budget:Q", title=money, axis=alt.Axis(tickCount=4, labelFlush=False))
     colour = colours[policy]
-    band = alt.Chart(frame).mark_area(opacity=0.28, color=colour)
+    rows, usual = _rows(frame), _rows(reference)
+    band = alt.Chart(rows).mark_area(opacity=0.28, color=colour)
     band = band.encode(x=x, y=alt.Y("value_low:Q", scale=y, axis=axis), y2="value_high:Q")
-    line = alt.Chart(frame).mark_line(color=colour, strokeWidth=2.2, point=alt.OverlayMarkDef(color=colour, size=28))
+    line = alt.Chart(rows).mark_line(color=colour, strokeWidth=2.2, point=alt.OverlayMarkDef(color=colour, size=28))
     line = line.encode(x=x, y=alt.Y("value:Q", scale=y, axis=axis))
     layers = [band, line]
     if policy != CHALLENGER:
-        dashed = alt.Chart(reference).mark_line(color=colours[CHALLENGER], strokeWidth=1.4, strokeDash=[4, 3])
+        dashed = alt.Chart(usual).mark_line(color=colours[CHALLENGER], strokeWidth=1.4, strokeDash=[4, 3])
         layers.insert(1, dashed.encode(x=x, y=alt.Y("value:Q", scale=y, axis=axis)))
     title = alt.TitleParams(policy, color=ink, fontSize=12, anchor="start", frame="group")
     return alt.LayerChart(layer=layers, width=width, height=PANEL_HEIGHT, title=title)
+
+
+def _rows(frame: pd.DataFrame) -> alt.InlineData:
+    """What is drawn, as it is: altair would look at every column of a frame for each layer."""
+    drawn = frame[["budget", "value", "value_low", "value_high"]]
+    cells = drawn.astype(object).where(drawn.notna(), None).itertuples(index=False)
+    return alt.InlineData(values=[dict(zip(drawn.columns, row, strict=True)) for row in cells])
 
 
 def svg(chart: alt.ConcatChart) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 from allocation.jobs.charts import THEMES
 from allocation.jobs.evaluation_page import DARK, LIGHT
+from allocation.jobs.recolour import recoloured
 
 DARKER = dict(zip(LIGHT, DARK, strict=True)) | {THEMES["light"][of]: THEMES["dark"][of] for of in THEMES["light"]}
-PAINTED = re.compile(r'\b(fill|stroke)="(#[0-9a-fA-F]{6})"')
 COLOURED = re.compile("color$|Color$|^background$")
 
 
@@ -25,4 +25,4 @@ def dark_spec(spec: Any) -> Any:
 
 def dark_svg(drawing: str) -> str:
     """The SVG text of a light picture as that of the dark one."""
-    return PAINTED.sub(lambda found: f'{found[1]}="{DARKER.get(found[2], found[2])}"', drawing)
+    return recoloured(drawing, DARKER)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from allocation.jobs import charts, table
 from allocation.jobs.numbers import amount
 from allocation.jobs.pages import environment
+from allocation.jobs.recolour import recoloured
 from allocation.jobs.summary import Summary
 
 
@@ -13,6 +14,7 @@ def report_html(run: Summary, seed: int, version: str) -> str:
     rows = table.rows(run)
     budgets = list(dict.fromkeys(row.per_user for row in rows))
     chosen = table.budget_text(run)
+    light = charts.svg(charts.cost_curve(run))
     return (
         environment()
         .get_template("report.html")
@@ -25,6 +27,6 @@ def report_html(run: Summary, seed: int, version: str) -> str:
             chosen=chosen,
             loop_chosen=lambda row: abs(row.per_user - run.budget_per_user) <= 1e-9 * run.budget_per_user,
             amount=amount,
-            figures={theme: charts.svg(charts.cost_curve(run, theme)) for theme in charts.THEMES},
+            figures={"light": light, "dark": recoloured(light, charts.DARKER)},
         )
     )

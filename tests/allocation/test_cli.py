@@ -42,6 +42,7 @@ def demo(*arguments: str) -> tuple[int, str, str]:
 
 
 def test_an_own_log_runs_end_to_end(tmp_path: Path):
+    """The default budget lies half-way to the dearest arm: mail costs .1 for certain, a coupon 2 with chance .5."""
     log().to_parquet(tmp_path / "log.parquet")
     code, out, err = demo(
         "--data", str(tmp_path / "log.parquet"), *ROLES, "--currency", "EUR", "--out", str(tmp_path / "o")
@@ -50,6 +51,7 @@ def test_an_own_log_runs_end_to_end(tmp_path: Path):
     run = read_run(tmp_path / "o")
     assert (run.name, run.value_name, run.currency) == ("log.parquet", "spend", "EUR")
     assert set(run.arm_users) == {"none", "coupon", "mail"}
+    assert run.budget_per_user == pytest.approx(0.5, abs=0.1)
     for name in ("two-stage", "best single arm", "outcome targeting", "random", "nobody"):
         assert name in out
     assert "fitting on" in err
@@ -205,15 +207,17 @@ def test_names_of_a_csv_are_kept_as_they_are(tmp_path: Path):
     assert set(read_run(tmp_path / "o").arm_users) == {"00", "01", "02"}
 
 
-@pytest.mark.parametrize("name", ["[/bold]", "[red]euro", "<b>&", "=1+1"])
-def test_names_of_the_log_are_printed_as_they_are(tmp_path: Path, name: str):
-    log().rename(columns={"spend": name}).to_parquet(tmp_path / "log.parquet")
-    roles = [name if word == "spend" else word for word in ROLES]
+@pytest.mark.parametrize(("value", "currency"), [("[/bold]", "[red]euro"), ("=1+1", "<b>&")])
+def test_names_of_the_log_are_printed_as_they_are(tmp_path: Path, value: str, currency: str):
+    log().rename(columns={"spend": value}).to_parquet(tmp_path / "log.parquet")
+    roles = [value if word == "spend" else word for word in ROLES]
     code, out, err = demo(
-        "--data", str(tmp_path / "log.parquet"), *roles, "--currency", name, "--out", str(tmp_path / "o")
+        "--data", str(tmp_path / "log.parquet"), *roles, "--currency", currency, "--out", str(tmp_path / "o")
     )
     assert code == 0, err
-    assert f"value is {name}" in " ".join(out.split())
+    printed = " ".join(out.split())
+    assert f"value is {value}" in printed
+    assert currency in printed
 
 
 def test_no_digit_of_a_large_amount_is_cut_off(tmp_path: Path):
@@ -232,13 +236,6 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert read_run(tmp_path / "o").users > 0
-
-
-def test_the_default_budget_lies_half_way_to_the_dearest_arm(tmp_path: Path):
-    """Mail costs .1 for certain, a coupon 2 with chance .5: half of its mean is about .5 a user."""
-    log().to_parquet(tmp_path / "log.parquet")
-    assert demo("--data", str(tmp_path / "log.parquet"), *ROLES, "--out", str(tmp_path / "o"))[0] == 0
-    assert read_run(tmp_path / "o").budget_per_user == pytest.approx(0.5, abs=0.1)
 
 
 def test_the_help_states_every_default():

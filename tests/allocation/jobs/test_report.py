@@ -11,6 +11,7 @@ import pytest
 
 from allocation.jobs import charts, table
 from allocation.jobs.demo import DemoResult
+from allocation.jobs.recolour import recoloured
 from allocation.jobs.report import report_html
 from allocation.jobs.summary import BASELINES, CHALLENGER
 
@@ -44,7 +45,9 @@ def test_a_panel_a_policy_each_with_band_and_line(result: DemoResult):
         marks = [layer["mark"]["type"] for layer in panel["layer"]]
         assert marks.count("area") == 1
         assert marks.count("line") == (1 if panel["title"]["text"] == CHALLENGER else 2)
-    assert charts.svg(charts.cost_curve(result.summary())).startswith("<svg")
+    light = charts.svg(charts.cost_curve(result.summary()))
+    assert light.startswith("<svg")
+    assert recoloured(light, charts.DARKER) == charts.svg(charts.cost_curve(result.summary(), "dark")) != light
     assert charts.png(charts.cost_curve(result.summary())).startswith(b"\x89PNG")
 
 

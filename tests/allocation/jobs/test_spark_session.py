@@ -103,29 +103,13 @@ def test_the_command_starts_and_stops_a_quiet_session(has_java: None, plan: Path
     assert bytes_of[0] == bytes_of[1]
 
 
-ASKED_MEMORY = """
-from allocation.jobs.spark_session import open_session, stop
-
-spark, own = open_session("local[1]")
-print(spark.sparkContext.getConf().get("spark.driver.memory"), spark._jvm.Runtime.getRuntime().maxMemory() >> 20)
-stop(spark)
-sys.exit()
-"""
-
-
-def test_java_takes_the_memory_that_it_is_given(has_java: None):
-    done = earmark(before=ASKED_MEMORY, SPARK_DRIVER_MEMORY="600m")
-    given, megabytes = done.stdout.split()
-    assert given == "600m"
-    assert 500 < int(megabytes) <= 600
-
-
 JAVA_DIES = """
 from pathlib import Path
 from pyspark import SparkContext
 from allocation.jobs.batch.decide_job import Watch, run_decide
 from allocation.jobs.batch.decide_plan import DecideTask
 from allocation.jobs.plan import read_plan
+from allocation.jobs.spark_session import open_session, stop
 from uplift.errors import InputError
 
 def kill(what, done, of):
@@ -137,7 +121,11 @@ try:
     run_decide(task, Watch(users=kill))
 except InputError as error:
     print(error)
+spark, _ = open_session("local[1]")
+print(spark.sparkContext.getConf().get("spark.driver.memory"))
+print(spark._jvm.Runtime.getRuntime().maxMemory() >> 20)
 print(run_decide(task).manifest["rows"])
+stop(spark)
 sys.exit()
 """
 
@@ -145,10 +133,14 @@ sys.exit()
 def test_where_java_dies_there_is_one_message_and_the_next_run_starts_anew(
     has_java: None, plan: Path, tmp_path: Path
 ):
-    done = earmark(str(plan), str(tmp_path / "out"), before=JAVA_DIES)
-    assert done.stdout.splitlines() == [
+    """With the memory that Java is given."""
+    done = earmark(str(plan), str(tmp_path / "out"), before=JAVA_DIES, SPARK_DRIVER_MEMORY="600m")
+    *said, memory, rows = done.stdout.splitlines()
+    assert 500 < int(memory) <= 600
+    assert [*said, rows] == [
         "Spark gave up 'writing decisions': Java, in which Spark runs, has died; most likely memory ran out: give "
         "Spark more of it, or less to do (decide: part_rows, fit: --processes)",
+        "600m",
         "50",
     ]
     assert done.stderr == ""

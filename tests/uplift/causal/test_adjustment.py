@@ -143,21 +143,21 @@ def test_either_model_suffices():
 
 
 def test_intervals_cover_the_truth():
-    """200 small logs with fitted linear nuisances: the 95% intervals of each target cover its truth about as often.
+    """100 small logs with fitted linear nuisances: the 95% intervals of each target cover its truth about as often.
 
     Truths: on all 2 j; on those who got arm j, 2 j + j E[x | t = j], from the formula's own world by a large draw.
-    Binomial: 200 draws at 95% fall outside 178..199 once in 1,000.
+    Binomial: 100 draws at 95% fall below 87 once in 1,000.
     """
     big, _, _ = linear_world(1_000_000, seed=99)
     shift = [float(big.X[big.treatment == j].mean()) for j in range(3)]
     hits = {}
-    for seed in range(200):
+    for seed in range(100):
         made = adjust(linear_world(400, seed)[0], **LINEAR, seed=seed)
         for j in (1, 2):
             for target, at in (("all", 0.0), ("treated", shift[j]), ("untreated", shift[0])):
                 low, high = made.effect(j, target).interval()
                 hits.setdefault((j, target), []).append(low <= j * 2 + j * at <= high)
-    assert {key: 178 <= sum(found) <= 199 for key, found in hits.items()} == dict.fromkeys(hits, True)
+    assert {key: sum(found) >= 87 for key, found in hits.items()} == dict.fromkeys(hits, True)
 
 
 def test_order_and_units_of_users_do_not_matter():
