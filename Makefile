@@ -61,7 +61,7 @@ $(VENV)/installed-bench: $(VENV)/installed-dev
 	$(PIP) -e '.[dev,bench]'
 	@touch $@
 
-bench: $(VENV)/installed-bench  ## benchmark tables into docs/tables (TABLES="coverage placebo": some; WHOLE=1: nothing left out)
+bench: $(VENV)/installed-bench  ## benchmark tables into docs/tables (hours; TABLES="coverage placebo": some)
 	$(BIN)/python -m tests.benchmarks.tables $(if $(WHOLE),--whole) $(TABLES)
 
 screenshots: $(VENV)/installed-dev  ## take the pictures of the app anew

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.benchmarks import tables
+from tests.benchmarks.end_to_end_methods import chosen
 from tests.benchmarks.tables import TABLES, Table
 
 SMALL = Table("certificates", "Are the certificates true?", "0", ("--problems 4 --users 8",))
@@ -34,11 +37,17 @@ def test_a_run_becomes_a_page_and_a_failure_leaves_it(pages: Path, capsys: pytes
 
 
 def test_the_index_links_to_the_pages_that_there_are(pages: Path):
-    TABLES[0].page.write_text("# It\n", encoding="utf-8")
+    TABLES[0].page.write_text("# It\n\n- command: `x`, 2.5 minutes, on a day\n", encoding="utf-8")
     tables.write_index()
     text = (pages / "index.md").read_text(encoding="utf-8")
     assert re.findall(r"\]\(([\w-]+\.md)\)", text) == [TABLES[0].page.name]
     assert all(table.title in text for table in TABLES)
+    assert re.findall(r"\| ([\d.]*) ?\|$", text, re.M) == ["2.5", *[""] * (len(TABLES) - 1)]
+
+
+def test_the_short_run_names_methods_that_there_are():
+    names = shlex.split(tables.E2E_METHODS)
+    assert {method.name for method in chosen(names)} == set(names)
 
 
 def test_every_script_that_prints_a_table_has_a_page_to_be():
@@ -47,8 +56,13 @@ def test_every_script_that_prints_a_table_has_a_page_to_be():
     assert scripts - {"tables", "memory", "peers"} == {table.script for table in TABLES}  # the two: run by allocation
 
 
-def test_the_index_in_the_guide_is_the_one_of_its_pages(capsys: pytest.CaptureFixture[str]):
+def test_the_index_in_the_guide_is_the_one_of_its_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     listed = (tables.PAGES / "index.md").read_text(encoding="utf-8")
+    shutil.copytree(tables.PAGES, tmp_path / "tables")
+    with monkeypatch.context() as context:
+        context.setattr(tables, "PAGES", tmp_path / "tables")
+        tables.write_index()
+    assert (tmp_path / "tables" / "index.md").read_text(encoding="utf-8") == listed
     there = {table.page.name for table in TABLES if table.page.exists()}
     assert (
         set(re.findall(r"\]\(([\w-]+\.md)\)", listed))

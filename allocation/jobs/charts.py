@@ -42,10 +42,10 @@ def cost_curve(run: Summary, theme: str = "light", background: str | None = None
     y = alt.Scale(domain=y_range, nice=True, zero=False)
     colours = COLOURS | (DARK_COLOURS if theme == "dark" else {})
     columns = 3 if len(run.policies) <= 6 else 4
-    reference = frame[frame["policy"] == CHALLENGER]
+    reference = _rows(frame[frame["policy"] == CHALLENGER])
     panels = [
         _panel(
-            frame[frame["policy"] == policy],
+            _rows(frame[frame["policy"] == policy]),
             reference,
             policy,
             money,
@@ -95,8 +95,8 @@ def themed(chart: alt.ConcatChart, theme: str, background: str | None = None) ->
 
 
 def _panel(
-    frame: pd.DataFrame,
-    reference: pd.DataFrame,
+    rows: alt.InlineData,
+    reference: alt.InlineData,
     policy: str,
     money: str,
     y: alt.Scale,
@@ -110,14 +110,13 @@ def _panel(
     axis = alt.Axis(labelOpacity=seen, tickOpacity=seen, domainOpacity=seen, tickCount=6, title=None)
     x = alt.X("budget:Q", title=money, axis=alt.Axis(tickCount=4, labelFlush=False))
     colour = colours[policy]
-    rows, usual = _rows(frame), _rows(reference)
     band = alt.Chart(rows).mark_area(opacity=0.28, color=colour)
     band = band.encode(x=x, y=alt.Y("value_low:Q", scale=y, axis=axis), y2="value_high:Q")
     line = alt.Chart(rows).mark_line(color=colour, strokeWidth=2.2, point=alt.OverlayMarkDef(color=colour, size=28))
     line = line.encode(x=x, y=alt.Y("value:Q", scale=y, axis=axis))
     layers = [band, line]
     if policy != CHALLENGER:
-        dashed = alt.Chart(usual).mark_line(color=colours[CHALLENGER], strokeWidth=1.4, strokeDash=[4, 3])
+        dashed = alt.Chart(reference).mark_line(color=colours[CHALLENGER], strokeWidth=1.4, strokeDash=[4, 3])
         layers.insert(1, dashed.encode(x=x, y=alt.Y("value:Q", scale=y, axis=axis)))
     title = alt.TitleParams(policy, color=ink, fontSize=12, anchor="start", frame="group")
     return alt.LayerChart(layer=layers, width=width, height=PANEL_HEIGHT, title=title)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-PAINTED = re.compile(r'\b(fill|stroke)="(#[0-9a-fA-F]{6})"')
+# Inside a tag only: in text, where names of the log stand, < and > are escaped and quotation marks are not.
+PAINTED = re.compile(r'\b(fill|stroke)="(#[0-9a-fA-F]{6})"(?=[^<>]*>)')
 
 
 def recoloured(drawing: str, colours: Mapping[str, str]) -> str:

@@ -252,12 +252,13 @@ def test_every_chart_in_a_browser_says_what_it_shows(
     try:
         seen = visit(demo_address)
         charts = seen.page.get_by_test_id("stVegaLiteChart")
-        for (title, view, _), starts in zip(VIEWS, TOLD.values(), strict=True):
+        for title, view, _ in VIEWS:
+            starts = TOLD[view]
             seen.open(f"view={view}&plan={plan_code(plan)}")
             seen.heading(title)
-            assert seen.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
             drawn = charts.and_(seen.page.locator('[role="graphics-document"]'))
             drawn.nth(len(starts) - 1).wait_for(timeout=60_000)
+            assert seen.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
             assert charts.count() == len(starts), view
             told = [chart.get_attribute("aria-label") for chart in charts.all()]
             for text, start in zip(told, starts, strict=True):
@@ -270,7 +271,7 @@ def test_every_chart_in_a_browser_says_what_it_shows(
 def test_every_view_of_a_run_that_is_emptied_while_it_is_shown(
     visit: Callable[..., Visit], run_folder: Path, tmp_path: Path
 ):
-    """One message; when the run is written anew the same session goes on."""
+    """One message in each; when the run is written anew the same session goes on, seen at the first view."""
     place = tmp_path / "run"
     shutil.copytree(run_folder, place)
     with served(place) as (address, _):

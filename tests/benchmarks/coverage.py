@@ -59,12 +59,11 @@ def chunk_of_truth(rules: Rules, number: int) -> np.ndarray:
     return np.stack([amounts.mean(axis=-1), (amounts**2).mean(axis=-1)])
 
 
-def one_log(rules: Rules, truth: np.ndarray, n: int, which: tuple[bool, int]) -> dict[str, np.ndarray]:
+def one_log(rules: Rules, truth: np.ndarray, n: int, with_default: range, seed: int) -> dict[str, np.ndarray]:
     """Whether the intervals of this seed's logs hold the truth (1, 0, NaN without an estimate), and their widths.
 
-    which : whether it has the default outcome model too, and the seed.
+    with_default : the seeds that have the default outcome model too.
     """
-    with_default, seed = which
     warnings.filterwarnings("ignore", message=".*propensit.*")  # one log in a thousand deviates so much by chance
     users = Users.draw(n, stream(seed, "users"))
     predicted = rules.predict(users.X)
@@ -82,7 +81,7 @@ def one_log(rules: Rules, truth: np.ndarray, n: int, which: tuple[bool, int]) ->
         found["bands"].append(within_bands(frame, truth[AMOUNTS.index("difference")] * n))
         frame = evaluate(again, log, outcome_model=outcomes, intervals="influence", **arguments)
         found["solved"].append(judged(frame, true_totals(users, again, budgets), len(again)))
-        if design == "uniform" and with_default:
+        if design == "uniform" and seed in with_default:
             frame = evaluate(ours, log, outcome_model=fit_outcomes(log, seed=seed), estimators=["dr"], **arguments)
             found["default"].append(judged(frame, truth * n, len(RULES)))
     return {name: np.array(of_designs) for name, of_designs in found.items() if of_designs}
@@ -188,8 +187,9 @@ def main() -> None:
     truth, square = np.mean(moments, axis=0)
     error = np.sqrt((square - truth**2) / (len(moments) * CHUNK))
     print(f"truth: {time.perf_counter() - start:.0f} s", file=sys.stderr)
-    logs = [(k < options.default_logs, options.first_seed + k) for k in range(options.logs)]
-    results = list(side_by_side(partial(one_log, rules, truth, options.users), logs, options.processes))
+    first = options.first_seed
+    work = partial(one_log, rules, truth, options.users, range(first, first + options.default_logs))
+    results = list(side_by_side(work, range(first, first + options.logs), options.processes))
     report(options, results, truth, error)
     print(f"\n{(time.perf_counter() - start) / 60:.1f} minutes in {options.processes} processes")
 

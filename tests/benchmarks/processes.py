@@ -11,7 +11,7 @@ Item, Found = TypeVar("Item"), TypeVar("Found")
 
 
 def side_by_side(work: Callable[[Item], Found], items: Iterable[Item], processes: int = 2) -> Iterator[Found]:
-    """What `work`, a function of a module, finds for each item, in their order."""
+    """Yield `work(item)` for each item, in their order; `work` is a function of a module, or a `partial` of one."""
     for name in ("OMP_NUM_THREADS", "EARMARK_THREADS"):
         os.environ[name] = "1"  # of the processes to come: threads of each would wait for those of the others
     with get_context("spawn").Pool(processes) as pool:

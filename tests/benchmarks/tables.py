@@ -2,13 +2,13 @@
 
     python -m tests.benchmarks.tables                      # every table
     python -m tests.benchmarks.tables coverage placebo     # these
-    python -m tests.benchmarks.tables --whole longtail     # with every seed, size and method: hours
+    python -m tests.benchmarks.tables --whole longtail     # with every seed, size and method: days
     python -m tests.benchmarks.tables --list               # which there are, and the minutes each took
 
 A page holds the script's own words on what it measures, what it printed, and what it ran on. A script that fails
 leaves its old page as it was. Nothing else should run on the machine meanwhile: the page says how busy it was at the
-start. Two comparisons train hundreds of nets when they are run whole; without `--whole` they are run on fewer worlds,
-seeds and methods, which their pages name.
+start. Two comparisons train thousands of nets when they are run whole; without `--whole` a part of them is run, and
+their pages say which.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ LONGTAIL_SHORT = "--results build/longtail_short"
 class Table:
     """A page: the script's name, what heads it, the seeds it uses, and the runs whose last prints the table.
 
-    whole : the runs of a comparison that takes hours when nothing is left out, where `runs` leave something out.
+    whole : the runs of a comparison that takes days when nothing is left out, where `runs` are a part of it.
     """
 
     script: str
@@ -96,8 +96,8 @@ TABLES = (
     ),
     Table(
         "longtail",
-        "The long tail on two real logs",
-        "0, as in the table",
+        "The long tail on real logs",
+        "in the table",
         (
             f"run {LONGTAIL_SHORT} --settings paper strong --data beauty --backbones sasrec --seeds 0",
             f"table {LONGTAIL_SHORT}",
@@ -174,9 +174,8 @@ def written(table: Table, whole: bool = False) -> bool:
     if len(runs) > 1:
         ran.append("- rows that an earlier run had left in `build/` were taken over, not run again")
     if table.whole and not whole:
-        ran.append(
-            f"- this is a part of the comparison; all of it, hours: `make bench TABLES={table.script} WHOLE=1`"
-        )
+        part = "; ".join(f"`{run}`" for run in runs[:-1])
+        ran.append(f"- a part of the comparison: {part}; all of it, days: `make bench TABLES={table.script} WHOLE=1`")
     PAGES.mkdir(exist_ok=True)
     parts = [f"# {table.title}", printed, "## What is measured", about(table.script)]
     parts += ["## How it was run", "\n".join(ran)]
@@ -185,9 +184,11 @@ def written(table: Table, whole: bool = False) -> bool:
 
 
 def minutes(table: Table) -> str:
-    """How long the page's run took, "?" where there is none."""
-    found = table.page.exists() and re.search(r"^- command: .*, ([\d.]+) minutes", table.page.read_text(), re.M)
-    return found[1] if found else "?"
+    """How long the page's run took, "" where there is none."""
+    found = table.page.exists() and re.search(
+        r"^- command: .*, ([\d.]+) minutes", table.page.read_text(encoding="utf-8"), re.M
+    )
+    return found[1] if found else ""
 
 
 def write_index() -> None:
@@ -198,6 +199,10 @@ def write_index() -> None:
         first = about(table.script).splitlines()[0].replace("|", "\\|")
         link = f"[{table.title}]({table.page.name})" if table.page.exists() else f"{table.title} (not kept)"
         lines.append(f"| {link} | {first} | {minutes(table)} |")
+    lines += [
+        "",
+        "Minutes are those of the run that wrote the page; rows that an earlier run had left are not in them.",
+    ]
     missing = [table.script for table in TABLES if not table.page.exists()]
     if missing:
         words = "Not kept: the tables that were printed before pages were written; their figures stand in Benchmarks."
@@ -210,7 +215,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", nargs="*", metavar="TABLE", help="scripts to run (default: all)")
     parser.add_argument(
-        "--whole", action="store_true", help="leave nothing out of the two that train hundreds of nets"
+        "--whole", action="store_true", help="leave nothing out of the two that train thousands of nets"
     )
     parser.add_argument("--list", action="store_true", help="say which there are and how long each took; run none")
     chosen = parser.parse_args()
@@ -218,7 +223,7 @@ def main() -> None:
     if unknown:
         parser.error(f"no table is called {', '.join(unknown)}; there are: {', '.join(names)}")
     if chosen.list:
-        print("\n".join(f"{table.script:<18} {minutes(table):>5} min  {table.title}" for table in TABLES))
+        print("\n".join(f"{table.script:<18} {minutes(table) or '?':>5} min  {table.title}" for table in TABLES))
         return
     failed = [name for name in chosen.tables or names if not written(names[name], chosen.whole)]
     write_index()

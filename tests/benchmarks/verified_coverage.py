@@ -40,11 +40,11 @@ def main() -> None:
     gains: dict[tuple[float, str], list[Gain]] = defaultdict(list)
     overspent = 0
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    for over, hit, gain in side_by_side(partial(one_campaign, options.users), seeds):
+    for over, hits_of_one, gains_of_one in side_by_side(partial(one_campaign, options.users), seeds):
         overspent += over
-        for method, what in hit:
+        for method, what in hits_of_one:
             hits[method].append(what)
-        for at, figures in gain:
+        for at, figures in gains_of_one:
             gains[at].append(figures)
     report(options, hits, gains, overspent)
 

@@ -143,21 +143,27 @@ def test_either_model_suffices():
 
 
 def test_intervals_cover_the_truth():
-    """100 small logs with fitted linear nuisances: the 95% intervals of each target cover its truth about as often.
+    """100 small logs with fitted linear nuisances: the 95% intervals of each target cover its truth about as
+    often, and are about as wide as the estimates vary.
 
     Truths: on all 2 j; on those who got arm j, 2 j + j E[x | t = j], from the formula's own world by a large draw.
-    Binomial: 100 draws at 95% fall below 87 once in 1,000.
+    Binomial: 100 draws at 95% fall below 87 once in 2,000, and the spread of 100 estimates is known within 7%.
     """
     big, _, _ = linear_world(1_000_000, seed=99)
     shift = [float(big.X[big.treatment == j].mean()) for j in range(3)]
-    hits = {}
+    hits, estimates, errors = {}, {}, {}
     for seed in range(100):
         made = adjust(linear_world(400, seed)[0], **LINEAR, seed=seed)
         for j in (1, 2):
             for target, at in (("all", 0.0), ("treated", shift[j]), ("untreated", shift[0])):
-                low, high = made.effect(j, target).interval()
+                found = made.effect(j, target)
+                low, high = found.interval()
+                estimates.setdefault((j, target), []).append(found.estimate)
+                errors.setdefault((j, target), []).append(found.standard_error)
                 hits.setdefault((j, target), []).append(low <= j * 2 + j * at <= high)
     assert {key: sum(found) >= 87 for key, found in hits.items()} == dict.fromkeys(hits, True)
+    ratios = {key: np.mean(errors[key]) / np.std(estimates[key]) for key in hits}
+    assert {key: 0.75 < ratio < 1.33 for key, ratio in ratios.items()} == dict.fromkeys(hits, True)
 
 
 def test_order_and_units_of_users_do_not_matter():

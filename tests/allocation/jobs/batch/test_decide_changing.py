@@ -91,8 +91,13 @@ HOWS = (
 )
 
 
+UNDER_LIMITS = ("rename", "rename, same time", "in place, same time")  # limits add passes, not ways to notice
+
+
 @pytest.mark.parametrize(
-    ("how", "limits"), [(how, "") for how in HOWS] + [(how, LIMIT) for how in ("rename", *HOWS[-2:])]
+    ("how", "limits"),
+    [(how, "") for how in HOWS] + [(how, LIMIT) for how in UNDER_LIMITS],
+    ids=[*HOWS, *(f"{how}, limits" for how in UNDER_LIMITS)],
 )
 def test_a_file_replaced_at_any_moment_never_gives_decisions_of_half_of_each(how: str, limits: str, tmp_path: Path):
     """One message, and the old decisions; or those of the table before the change or after it, never a mixture."""
