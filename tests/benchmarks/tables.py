@@ -205,7 +205,7 @@ def write_index() -> None:
     ]
     missing = [table.script for table in TABLES if not table.page.exists()]
     if missing:
-        words = "Not kept: the tables that were printed before pages were written; their figures stand in Benchmarks."
+        words = "Not kept: tables that were not run since there are pages; figures of theirs in Benchmarks are older."
         lines += ["", f'{words} `make bench TABLES="..."` writes them.']
     (PAGES / "index.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
