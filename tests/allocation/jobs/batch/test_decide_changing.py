@@ -91,14 +91,8 @@ HOWS = (
 )
 
 
-UNDER_LIMITS = ("rename", "rename, same time", "in place, same time")  # limits add passes, not ways to notice
-
-
-@pytest.mark.parametrize(
-    ("how", "limits"),
-    [(how, "") for how in HOWS] + [(how, LIMIT) for how in UNDER_LIMITS],
-    ids=[*HOWS, *(f"{how}, limits" for how in UNDER_LIMITS)],
-)
+@pytest.mark.parametrize("limits", ["", LIMIT], ids=["budget", "limits"])
+@pytest.mark.parametrize("how", HOWS)
 def test_a_file_replaced_at_any_moment_never_gives_decisions_of_half_of_each(how: str, limits: str, tmp_path: Path):
     """One message, and the old decisions; or those of the table before the change or after it, never a mixture."""
     plan = plan_of(tmp_path / "r", 500.0, 1_600, limits)
