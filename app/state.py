@@ -18,7 +18,7 @@ from allocation.jobs.plan import Plan, PlanLimit
 from allocation.jobs.summary import MANIFEST
 from app.uploads import return_to_run, uploaded
 
-BUDGET, LIMITS = "budget", "limits"  # keys of the session
+BUDGET, LIMITS, SHOWN = "budget", "limits", "shown_"  # keys of the session; the last is how some begin
 _reading = Lock()  # of ten sessions that ask at once one reads, and memory holds one run
 
 
@@ -62,6 +62,28 @@ def set_budget(budget: float) -> None:
     """Choose a budget, in this session and in the address."""
     st.session_state[BUDGET] = budget
     st.query_params[BUDGET] = repr(float(budget))  # every digit: the same address, the same plan
+
+
+def budget_key(widget: str, budget: float) -> str:
+    """The key of a widget that shows the budget: the same while its own moves set it, else a new one.
+
+    Were the widget told a new value instead, it would undo the move of a hand that goes on elsewhere: with each move
+    of one widget the browser sends what it shows in all others, and has not heard yet what they were told.
+    """
+    shown, version = st.session_state.get(SHOWN + widget, (budget, 0))
+    version += shown != budget
+    st.session_state[SHOWN + widget] = (budget, version)
+    return f"{widget}:{version}"
+
+
+def take_budget(key: str) -> None:
+    """Take over the budget of the widget that was moved; of one that was made anew since, nothing is heard."""
+    widget, version = key.split(":")
+    if st.session_state[SHOWN + widget][1] != int(version):
+        return
+    budget = float(st.session_state[key])
+    st.session_state[SHOWN + widget] = (budget, int(version))
+    set_budget(budget)
 
 
 def plan_budget(answers: Answers) -> float:

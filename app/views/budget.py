@@ -57,22 +57,18 @@ def _slider(answers: Answers, budget: float) -> None:
     step = 10.0 ** math.floor(math.log10(max(most - least, 1e-9) / 500))
     unit = state.plain(answers.run.currency)
 
-    def moved(key: str) -> None:
-        """Take over what a widget says, and tell the other."""
-        state.set_budget(float(st.session_state[key]))
-
-    # Both show the session's budget; whichever is touched sets it.
-    st.session_state["budget_slider"] = st.session_state["budget_number"] = budget
+    slider, number = state.budget_key("budget_slider", budget), state.budget_key("budget_number", budget)
     wide, narrow = st.columns([3, 1], vertical_alignment="bottom")
     with wide:
         st.slider(
             in_unit("Budget", unit),
             least,
             most,
+            budget,
             step=step,
-            key="budget_slider",
-            on_change=moved,
-            args=("budget_slider",),
+            key=slider,
+            on_change=state.take_budget,
+            args=(slider,),
             format="localized",
         )
     with narrow:
@@ -80,10 +76,11 @@ def _slider(answers: Answers, budget: float) -> None:
             in_unit("Exact budget", unit),
             least,
             most,
+            budget,
             step=step,
-            key="budget_number",
-            on_change=moved,
-            args=("budget_number",),
+            key=number,
+            on_change=state.take_budget,
+            args=(number,),
             format=f"%.{max(decimals(step) - 2, 0) if step < 1 else 2}f",
         )
 

@@ -111,7 +111,9 @@ def _scenarios(answers: Answers, plan: Plan) -> None:
         st.info("No scenario is saved: give this plan a name under Scenarios, at the side of the page, and save it.")
         return
     before = st.session_state.get("scenarios_chosen", st.session_state.get(COMPARED, [NOW, *names][:2]))
-    st.session_state["scenarios_chosen"] = [name for name in before if name in (NOW, *names)]
+    there = [name for name in before if name in (NOW, *names)]
+    if st.session_state.get("scenarios_chosen") != there:  # told again, the widget would undo a choice made meanwhile
+        st.session_state["scenarios_chosen"] = there
     chosen = st.multiselect(
         f"Up to {MOST_COMPARED}", [NOW, *names], max_selections=MOST_COMPARED, key="scenarios_chosen"
     )

@@ -37,17 +37,15 @@ def show(answers: Answers) -> None:
 
 
 def _budget(answers: Answers) -> None:
-    st.session_state["limits_budget"] = max(state.plan_budget(answers), 0.0)
-
-    def moved() -> None:
-        """Take over what was typed."""
-        state.set_budget(float(st.session_state["limits_budget"]))
-
+    budget = max(state.plan_budget(answers), 0.0)
+    key = state.budget_key("limits_budget", budget)
     st.number_input(
         in_unit("Budget", state.plain(answers.run.currency)),
         min_value=0.0,
-        key="limits_budget",
-        on_change=moved,
+        value=budget,
+        key=key,
+        on_change=state.take_budget,
+        args=(key,),
         format="%.2f",
         help="The same as on the page Budget. Here it may be more than is worth buying, for floors may need it.",
         width=260,

@@ -191,22 +191,41 @@ def test_the_budget_in_a_browser(visit: Callable[..., Visit], demo_address: str)
     """Moved by the keyboard, the figures and the address follow; the address opens the same budget."""
     seen = visit(demo_address)
     seen.open()
-    page = seen.page
-    page.locator("canvas, svg.marks").nth(1).wait_for(timeout=60_000)
     before = first_figure(seen)
-    handle = page.get_by_role("slider")
-    handle.focus()
-    for _ in range(40):
-        page.keyboard.press("ArrowLeft")
-    page.wait_for_function(
-        "was => document.querySelector('[data-testid=\"stMetricValue\"]').innerText !== was", arg=before
-    )
+    seen.page.get_by_role("slider").press("End")
+    changed = "was => document.querySelector('[data-testid=\"stMetricValue\"]').innerText !== was"
+    seen.page.wait_for_function(changed, arg=before, timeout=60_000)
     seen.settled()
     after = first_figure(seen)
-    assert "budget=" in page.url
+    assert "budget=" in seen.page.url
     again = visit(demo_address)
-    again.open(page.url.split("?")[1])
+    again.open(seen.page.url.split("?")[1])
     assert first_figure(again) == after
+
+
+@pytest.mark.parametrize("slower", [1, 6])
+def test_every_move_of_a_hand_that_goes_on_counts(visit: Callable[..., Visit], demo_address: str, slower: int):
+    """What is moved while earlier moves are still being answered is not undone by their answers."""
+    seen = visit(demo_address)
+    seen.page.context.new_cdp_session(seen.page).send("Emulation.setCPUThrottlingRate", {"rate": slower})
+    seen.open()
+    first_figure(seen)
+    slider, number = seen.page.get_by_role("slider"), seen.page.get_by_label("Exact budget (EUR)")
+    start, step = float(slider.input_value()), float(slider.get_attribute("step"))
+    for moved, key, times, end in (
+        (slider, "ArrowLeft", 40, start - 40 * step),
+        (number, "ArrowUp", 20, start - 20 * step),
+        (slider, "ArrowRight", 10, start - 10 * step),
+    ):
+        moved.focus()
+        for _ in range(times):
+            seen.page.keyboard.press(key)
+        for kind in ("range", "number"):
+            there = f"Math.abs(parseFloat(document.querySelector('[type={kind}]').value) - {end!r}) < 1e-6"
+            seen.page.wait_for_function(there, timeout=60_000)
+    seen.settled()
+    assert float(slider.input_value()) == float(number.input_value()) == pytest.approx(start - 10 * step)
+    assert f"budget={start - 10 * step!r}" in seen.page.url
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark"), (390, "dark")])
