@@ -80,8 +80,9 @@ def frontier_chart(answers: Answers, theme: str) -> alt.LayerChart:
         labels.add(OWN, float(frame["gain"].iloc[-1]), own)
         for name, rows in answers.drawn.rivals.groupby("policy", sort=False):
             line(rows, look[str(name)], 1.8, SOLID, str(name))
-        layers += _current(answers, look[CURRENT], x, y)
     layers += [labels.drawn(float(frame.max(numeric_only=True).drop("budget").max())), *_chosen(look, x, y)]
+    if verified:
+        layers += _current(answers, look, x, y)  # last: its name may stand on the line of the chosen budget
     told = described(_at_largest(f"{title} ({answers.run.value_name})", answers), _gain_words(answers))
     return dressed(alt.LayerChart(layer=layers, height=HEIGHT, width="container"), theme, told)
 
@@ -139,16 +140,23 @@ def _axis() -> alt.Axis:
     return alt.Axis(labelExpr=SHORT, tickCount=5)
 
 
-def _current(answers: Answers, colour: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+def _current(answers: Answers, look: dict[str, str], x: alt.X, y: alt.Y) -> list[alt.Chart]:
     """What the log's own policy cost and gained, with its interval."""
-    budget, gain = answers.current()
+    colour, (budget, gain) = look[CURRENT], answers.current()
     cells = {"budget": budget, "gain": gain.estimate, "low": gain.low, "high": gain.high}
     base = alt.Chart(pd.DataFrame([cells | {"name": CURRENT}]))
-    text = base.mark_text(color=colour, dx=8, dy=10, align="left", fontSize=12, fontWeight="bold")
+
+    def name(colour: str, **halo: Any) -> alt.Chart:
+        """The policy's name beside its interval."""
+        text = base.mark_text(color=colour, dx=8, dy=10, align="left", fontSize=12, fontWeight="bold", **halo)
+        named: alt.Chart = text.encode(x=x, y="low:Q", text="name:N")
+        return named
+
     return [
+        name(look["page"], stroke=look["page"], strokeWidth=4),
         base.mark_rule(color=colour, strokeWidth=2).encode(x=x, y="low:Q", y2="high:Q"),
         base.mark_point(color=colour, filled=True, size=70, shape="diamond", opacity=1).encode(x=x, y=y),
-        text.encode(x=x, y="low:Q", text="name:N"),
+        name(colour),
     ]
 
 

@@ -16,14 +16,16 @@ from allocation.jobs.charts import COLOURS, DARK_COLOURS, THEMES
 
 TOLD = 24  # rows of a chart that its text tells; more would only be heard, never found again
 DASHED = [6, 3]
+PAGE = {"light": "#ffffff", "dark": "#171614"}  # Streamlit's own, behind every chart
 Chart = TypeVar("Chart", alt.Chart, alt.LayerChart, alt.ConcatChart)
 
 
 def inks(theme: str) -> dict[str, str]:
-    """Ink, faint ink and the colour of each policy on a "light" or a "dark" page."""
+    """Ink, faint ink, the page and the colour of each policy on a "light" or a "dark" page."""
     look = THEMES[theme]
     own = COLOURS | (DARK_COLOURS if theme == "dark" else {})
-    return {"ink": look["ink"], "faint": look["faint"], CURRENT: "#C9A27A" if theme == "dark" else "#7A4B2A"} | own
+    current = "#C9A27A" if theme == "dark" else "#7A4B2A"
+    return {"ink": look["ink"], "faint": look["faint"], "page": PAGE[theme], CURRENT: current} | own
 
 
 def arm_colours(arms: Sequence[str], theme: str) -> list[str]:

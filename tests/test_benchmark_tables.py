@@ -35,6 +35,19 @@ def test_a_run_becomes_a_page_and_a_failure_leaves_it(pages: Path, capsys: pytes
     assert SMALL.page.read_text(encoding="utf-8") == text
 
 
+def test_a_part_does_not_take_the_page_of_a_whole_run(pages: Path):
+    both = Table("certificates", "Are the certificates true?", "0", SMALL.runs, ("--problems 6 --users 8",))
+    assert tables.written(both, whole=True)
+    text = both.page.read_text(encoding="utf-8")
+    assert tables.written(both)
+    assert both.page.read_text(encoding="utf-8") == text
+    both.page.unlink()
+    assert tables.written(both)
+    assert "a part of the comparison" in both.page.read_text(encoding="utf-8")
+    assert tables.written(both, whole=True)  # a whole run takes the page of a part
+    assert "a part of the comparison" not in both.page.read_text(encoding="utf-8")
+
+
 def test_the_index_links_to_the_pages_that_there_are(pages: Path):
     TABLES[0].page.write_text("# It\n\n- command: `x`, 2.5 minutes, on a day\n", encoding="utf-8")
     tables.write_index()

@@ -152,6 +152,9 @@ def written(table: Table, whole: bool = False) -> bool:
     """Run the script and write its page; whether it ran to its end."""
     load, printed, start = os.getloadavg()[0], "", time.perf_counter()
     whole = whole and table.whole != ()
+    if table.whole and not whole and is_whole(table.page):
+        print(f"{table.script}: the page of a whole run is kept; remove {table.page} to write one of a part")
+        return True
     runs = table.whole if whole else table.runs
     for run in runs:
         print(f"== {table.script} {run}".rstrip(), flush=True)
@@ -181,6 +184,11 @@ def written(table: Table, whole: bool = False) -> bool:
     parts += ["## How it was run", "\n".join(ran)]
     table.page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return True
+
+
+def is_whole(page: Path) -> bool:
+    """Whether a page is there that days were spent on."""
+    return page.exists() and " WHOLE=1`, " in page.read_text(encoding="utf-8")
 
 
 def minutes(table: Table) -> str:
