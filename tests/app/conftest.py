@@ -28,6 +28,12 @@ class Visit:
         self.page.goto(f"{self.address}/?{query}")
         self.settled()
 
+    def choose(self, title: str, view: str) -> None:
+        """Go to another view as an analyst does: by its name beside, in the same session."""
+        self.page.locator('[data-testid="stSidebar"] label', has_text=title).click()
+        self.page.wait_for_url(f"**view={view}*", timeout=60_000)
+        self.settled()
+
     def settled(self) -> None:
         """Wait until there is a heading or a message, and nothing is being computed."""
         self.page.locator('[data-testid="stMain"] h1, [data-testid="stAlert"]').first.wait_for(timeout=60_000)
