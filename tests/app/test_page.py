@@ -204,7 +204,7 @@ def test_the_budget_in_a_browser(visit: Callable[..., Visit], demo_address: str)
 
 
 def test_every_move_of_a_hand_that_goes_on_counts(visit: Callable[..., Visit], demo_address: str):
-    """What is moved while earlier moves are still being answered is not undone by their answers, on a slow machine."""
+    """What is moved while earlier moves are still being answered stays moved, on a slow machine too."""
     seen = visit(demo_address)
     seen.page.context.new_cdp_session(seen.page).send("Emulation.setCPUThrottlingRate", {"rate": 2})
     seen.open()
