@@ -69,6 +69,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
     def visiting(address: str, width: int = 1280, scheme: str = "light") -> Visit:
         """A page of a browser of its own."""
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page.set_default_timeout(60_000)  # a busy machine is slow, not wrong
         visit = Visit(page, address)
         page.on("request", lambda request: visit.asked.append(request.url))
         page.on("console", lambda message: visit.errors.append(message.text) if message.type == "error" else None)
