@@ -27,6 +27,7 @@ from app.main import VIEWS
 from tests.app.serving import repeated, served
 from tests.app.test_million import resident
 
+PAINTS = 5
 MOVES = 15  # of the slider, of which the first is not counted
 SETTLES = 2_000  # milliseconds until a page that was just drawn keeps the focus
 FIGURES = """[...document.querySelectorAll('[data-testid="stMetricValue"], [data-testid="stCaptionContainer"]')]
@@ -62,9 +63,12 @@ def main() -> None:
         repeated(small, options.run, options.users)
     print("| what | measured | asked | held |")
     print("|---|---|---|---|")
-    with served(options.demo) as (address, _):
-        first = asyncio.run(first_paint(address))
-    told("first paint of the demo", f"{first:.2f} s", "<= 3 s", first <= 3)
+    paints = []
+    for _ in range(PAINTS):  # each the first of a server and of a browser
+        with served(options.demo) as (address, _):
+            paints.append(asyncio.run(first_paint(address)))
+    told("first paint of the demo, median", f"{median(paints):.2f} s", "<= 3 s", median(paints) <= 3)
+    told("the slowest of these", f"{max(paints):.2f} s", "", True)
     with served(options.run) as (address, pid):
         one = asyncio.run(sessions(address, 1))
         told("slider to figures and chart, median", f"{1e3 * median(one):.0f} ms", "<= 300 ms", median(one) <= 0.3)
