@@ -187,7 +187,7 @@ def written(table: Table, whole: bool = False) -> bool:
     if table.whole and not whole:
         part = "; ".join(f"`{run}`" for run in runs[:-1] or runs)
         ran.append(
-            f"- a part of the comparison: {part}; all of it, {table.takes}: `make bench TABLES={table.script} WHOLE=1`"
+            f"- a part of the comparison: {part}; for all, {table.takes}: `make bench TABLES={table.script} WHOLE=1`"
         )
     PAGES.mkdir(exist_ok=True)
     parts = [f"# {table.title}", printed, "## What is measured", about(table.script)]
