@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +19,9 @@ from allocation.jobs.plan import Plan, PlanLimit
 from allocation.jobs.summary import MANIFEST
 from app.uploads import return_to_run, uploaded
 
-BUDGET, LIMITS, SHOWN = "budget", "limits", "shown_"  # keys of the session; the last is how some begin
+BUDGET, LIMITS, DRAWN, HAND = "budget", "limits", "budget_drawn", "budget_hand"  # keys of the session
+TOLD = "told_"  # how others begin, of what a widget was told
+ANSWER = 2.0  # seconds in which a browser hears what a widget is told, and none goes over to another and types
 _reading = Lock()  # of ten sessions that ask at once one reads, and memory holds one run
 
 
@@ -64,26 +67,35 @@ def set_budget(budget: float) -> None:
     st.query_params[BUDGET] = repr(float(budget))  # every digit: the same address, the same plan
 
 
-def budget_key(widget: str, budget: float) -> str:
-    """The key of a widget that shows the budget: the same while its own moves set it, else a new one.
-
-    Were the widget told a new value instead, it would undo the move of a hand that goes on elsewhere: with each move
-    of one widget the browser sends what it shows in all others, and has not heard yet what they were told.
-    """
-    shown, version = st.session_state.get(SHOWN + widget, (budget, 0))
-    version += shown != budget
-    st.session_state[SHOWN + widget] = (budget, version)
-    return f"{widget}:{version}"
-
-
-def take_budget(key: str) -> None:
-    """Take over the budget of the widget that was moved; of one that was made anew since, nothing is heard."""
-    widget, version = key.split(":")
-    if st.session_state[SHOWN + widget][1] != int(version):
+def show_budget(widget: str, budget: float) -> None:
+    """Have a widget show the budget; one that shows it is not told again, for a hand may move it meanwhile."""
+    st.session_state[DRAWN] = budget
+    before = st.session_state.get(widget)
+    if before == budget:
         return
-    budget = float(st.session_state[key])
-    st.session_state[SHOWN + widget] = (budget, int(version))
-    set_budget(budget)
+    if before is not None:
+        st.session_state[TOLD + widget] = [*_unheard(widget), (time.monotonic(), before)]
+    st.session_state[widget] = budget
+
+
+def take_budget(widget: str) -> None:
+    """Take over the budget of a widget that was moved; what it showed before it was told another one is no move.
+
+    With each move the browser sends what it shows in all widgets, and may not have heard yet what the others were
+    told. Of two that seem to have moved at once, the one that was moved last has.
+    """
+    moved, hand = float(st.session_state[widget]), st.session_state.get(HAND, widget)
+    goes_on = hand != widget and st.session_state.get(hand, st.session_state[DRAWN]) != st.session_state[DRAWN]
+    if goes_on or moved in (shown for _, shown in _unheard(widget)):
+        return
+    st.session_state[HAND] = widget
+    set_budget(moved)
+
+
+def _unheard(widget: str) -> list[tuple[float, float]]:
+    """When the widget was told of late, and what it showed until then."""
+    told: list[tuple[float, float]] = st.session_state.get(TOLD + widget, [])
+    return [(at, shown) for at, shown in told if time.monotonic() - at < ANSWER]
 
 
 def plan_budget(answers: Answers) -> float:

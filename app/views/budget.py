@@ -57,18 +57,18 @@ def _slider(answers: Answers, budget: float) -> None:
     step = 10.0 ** math.floor(math.log10(max(most - least, 1e-9) / 500))
     unit = state.plain(answers.run.currency)
 
-    slider, number = state.budget_key("budget_slider", budget), state.budget_key("budget_number", budget)
+    for widget in ("budget_slider", "budget_number"):
+        state.show_budget(widget, budget)
     wide, narrow = st.columns([3, 1], vertical_alignment="bottom")
     with wide:
         st.slider(
             in_unit("Budget", unit),
             least,
             most,
-            budget,
             step=step,
-            key=slider,
+            key="budget_slider",
             on_change=state.take_budget,
-            args=(slider,),
+            args=("budget_slider",),
             format="localized",
         )
     with narrow:
@@ -76,11 +76,10 @@ def _slider(answers: Answers, budget: float) -> None:
             in_unit("Exact budget", unit),
             least,
             most,
-            budget,
             step=step,
-            key=number,
+            key="budget_number",
             on_change=state.take_budget,
-            args=(number,),
+            args=("budget_number",),
             format=f"%.{max(decimals(step) - 2, 0) if step < 1 else 2}f",
         )
 

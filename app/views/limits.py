@@ -37,15 +37,13 @@ def show(answers: Answers) -> None:
 
 
 def _budget(answers: Answers) -> None:
-    budget = max(state.plan_budget(answers), 0.0)
-    key = state.budget_key("limits_budget", budget)
+    state.show_budget("limits_budget", max(state.plan_budget(answers), 0.0))
     st.number_input(
         in_unit("Budget", state.plain(answers.run.currency)),
         min_value=0.0,
-        value=budget,
-        key=key,
+        key="limits_budget",
         on_change=state.take_budget,
-        args=(key,),
+        args=("limits_budget",),
         format="%.2f",
         help="The same as on the page Budget. Here it may be more than is worth buying, for floors may need it.",
         width=260,
