@@ -13,6 +13,8 @@ from app import state
 from app.budget_charts import frontier_specification, mix_specification
 from app.metric import lacking, metric
 
+SLIDER, NUMBER = "budget_slider", "budget_number"  # the keys of the two widgets of one budget
+
 
 def show(answers: Answers) -> None:
     """The view."""
@@ -33,10 +35,13 @@ def show(answers: Answers) -> None:
 @st.fragment
 def _moving(answers: Answers) -> None:
     """What follows the slider; drawn alone, and no more than must, so that it follows at once."""
+    budget = state.chosen_budget(answers)
+    for widget in (SLIDER, NUMBER):  # first of all, since the next move may end this run at any time
+        state.show_budget(widget, budget)
     # All is worked out before anything is shown: what arrives at once, the browser draws once.
-    answer = answers.at(state.chosen_budget(answers))
+    answer = answers.at(budget)
     specification, following = frontier_specification(answers, answer, state.theme()), _following(answers, answer)
-    _slider(answers, answer.budget)
+    _slider(answers)
     _figures(answers, answer)
     st.markdown(following)
     if answer.lacking:
@@ -48,7 +53,7 @@ def _moving(answers: Answers) -> None:
     st.vega_lite_chart(spec=specification, theme=None, key="frontier")
 
 
-def _slider(answers: Answers, budget: float) -> None:
+def _slider(answers: Answers) -> None:
     """The budget to be moved, and to be typed."""
     least, most = max(answers.span[0], 0.0), answers.span[1]
     if most <= least:
@@ -57,8 +62,6 @@ def _slider(answers: Answers, budget: float) -> None:
     step = 10.0 ** math.floor(math.log10(max(most - least, 1e-9) / 500))
     unit = state.plain(answers.run.currency)
 
-    for widget in ("budget_slider", "budget_number"):
-        state.show_budget(widget, budget)
     wide, narrow = st.columns([3, 1], vertical_alignment="bottom")
     with wide:
         st.slider(
@@ -66,9 +69,9 @@ def _slider(answers: Answers, budget: float) -> None:
             least,
             most,
             step=step,
-            key="budget_slider",
+            key=SLIDER,
             on_change=state.take_budget,
-            args=("budget_slider",),
+            args=(SLIDER,),
             format="localized",
         )
     with narrow:
@@ -77,9 +80,9 @@ def _slider(answers: Answers, budget: float) -> None:
             least,
             most,
             step=step,
-            key="budget_number",
+            key=NUMBER,
             on_change=state.take_budget,
-            args=("budget_number",),
+            args=(NUMBER,),
             format=f"%.{max(decimals(step) - 2, 0) if step < 1 else 2}f",
         )
 

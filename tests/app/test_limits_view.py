@@ -102,7 +102,7 @@ def test_a_budget_that_is_too_high_for_the_limits_is_a_banner(run_folder: Path):
     page = page_of(run_folder, {"amount": "1"})
     page.button(key="apply_limits").click().run()
     assert [w.value for w in page.main.warning][-1].count("stay unspent") == 1
-    page.number_input[0].set_value(10_000_000.0).run()
+    page.number_input(key="limits_budget").set_value(10_000_000.0).run()
     assert not page.exception
     assert "of the budget of 10,000,000" in [w.value for w in page.main.warning][-1]
 
