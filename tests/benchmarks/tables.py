@@ -45,7 +45,7 @@ LONGTAIL_SHORT = "--results build/longtail_short"
 class Table:
     """A page: the script's name, what heads it, the seeds it uses, and the runs whose last prints the table.
 
-    whole : the runs of a comparison that takes days when nothing is left out, where `runs` are a part of it.
+    whole : the runs of a comparison that `takes` hours or days in full, where `runs` are a part of it.
     """
 
     script: str
@@ -53,7 +53,7 @@ class Table:
     seeds: str
     runs: tuple[str, ...] = ("",)
     whole: tuple[str, ...] = ()
-    takes: str = "days"  # the whole
+    takes: str = "days"
 
     @property
     def page(self) -> Path:
@@ -197,7 +197,7 @@ def written(table: Table, whole: bool = False) -> bool:
 
 
 def is_whole(page: Path) -> bool:
-    """Whether a page is there that days were spent on."""
+    """Whether the page is there and of a whole run."""
     return page.exists() and " WHOLE=1`, " in page.read_text(encoding="utf-8")
 
 
