@@ -50,7 +50,7 @@ class Heap:
 def heap_steps(users: Tables, digits: int) -> Heap:
     """All users' steps, heaped in one pass over the tables."""
     arms = users.value.shape[1]
-    bins = 1 << (11 + digits)
+    bins, users = 1 << (11 + digits), users.read_only
 
     def piece(at: tuple[int, int]) -> Heap:
         """The heap of one piece of the users."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from allocation.engine import threads
@@ -48,20 +47,14 @@ class Steps:
     def by_slope(self) -> NDArray[np.int64]:
         """Positions of the steps, steepest first; of equals the first user's, in climbing order."""
         falling = -self.amount[:, 2]
-        order = np.argsort(falling)  # several times as fast as a stable sort, which the next line makes of it
-        _settle_ties(order, falling)
+        order = np.argsort(falling)  # several times as fast as a stable sort, which only the ties need
+        same = falling[order[1:]] == falling[order[:-1]]
+        tied = np.zeros(len(order), dtype=np.bool_)
+        tied[1:] |= same
+        tied[:-1] |= same
+        positions = np.sort(order[tied])
+        order[tied] = positions[np.argsort(falling[positions], kind="stable")]
         return order
-
-
-@njit(nogil=True, cache=True)
-def _settle_ties(order: Any, key: Any) -> None:
-    """Put positions of equal keys in order."""
-    first = 0
-    for k in range(1, len(order) + 1):
-        if k == len(order) or key[order[k]] != key[order[first]]:
-            if k - first > 1:
-                order[first:k] = np.sort(order[first:k])
-            first = k
 
 
 def settle_users(users: Tables, low: float, high: float) -> Settled:
@@ -69,6 +62,7 @@ def settle_users(users: Tables, low: float, high: float) -> Settled:
     n = len(users.value)
     decision = np.empty(n, dtype=np.int64)
     between: Any = users.value.dtype.type(min(low + (min(high, 1e30) - low) / 2, 1e30))
+    users = users.read_only
 
     def piece(at: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Settle one piece of the users."""
@@ -93,7 +87,7 @@ def steps_of(users: Tables, rows: NDArray[np.int64], low: float, high: float) ->
         """The steps of one stretch of the rows."""
         first, end = at
         step, amount = np.empty(((end - first) * room, 2), dtype=np.int32), np.empty(((end - first) * room, 3))
-        s = steps_between(*users, rows[first:end], low, high, base[first:end], step, amount)
+        s = steps_between(*users.cells(rows[first:end]), low, high, base[first:end], step, amount)
         step = step[:s].copy()
         step[:, 0] += first
         return step, amount[:s].copy()

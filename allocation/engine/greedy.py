@@ -36,32 +36,31 @@ def _after(high: float, low: float, to: float, start: float) -> tuple[float, flo
 
 
 @njit(nogil=True, cache=True)
-def take_in_order(
-    cost: Any, rows: Any, order: Any, step: Any, decision: Any, high: float, low: float
-) -> tuple[int, float, float]:
-    """Take steps in order until the first that does not fit the money high + low; (steps taken, money left).
+def take_in_order(order: Any, step: Any, to: Any, decision: Any, spent: Any, high: float, low: float) -> int:
+    """Take steps in order until the first that does not fit the money high + low; how many were taken.
 
-    rows (r,) are the users whom positions in step (s, 2) mean; decision (r,) is changed in place.
+    step (s, 2) holds user and arm, to (s,) what that arm costs the user. decision (r,) and what it costs, spent (r,),
+    are changed in place.
     """
     for k in range(len(order)):
-        r, arm = step[order[k], 0], step[order[k], 1]
-        i = rows[r]
-        left, left_low = _after(high, low, np.float64(cost[i, arm]), np.float64(cost[i, decision[r]]))
+        s = order[k]
+        r = step[s, 0]
+        left, left_low = _after(high, low, to[s], spent[r])
         if left < 0 or (left == 0 and left_low < 0):
-            return k, high, low
+            return k
         high, low = left, left_low
-        decision[r] = arm
-    return len(order), high, low
+        decision[r], spent[r] = step[s, 1], to[s]
+    return len(order)
 
 
 @njit(nogil=True, cache=True)
 def _best_move(value: Any, cost: Any, eligible: Any, i: int, own: int, high: float, low: float) -> tuple[float, int]:
     """The arm that brings user i the highest return on at most the money left (then the nearest), or return 0."""
-    own_cost, own_value = np.float64(cost[i, own]), np.float64(value[i, own])
+    own_cost, own_value = cost[i, own], value[i, own]
     best, to, to_cost = 0.0, -1, np.inf
     enough = high * (1 + ROUNDING)  # beyond it no exact look is needed
     for j in range(value.shape[1]):
-        c, v = np.float64(cost[i, j]), np.float64(value[i, j])
+        c, v = cost[i, j], value[i, j]
         if v <= own_value or c <= own_cost or c - own_cost > enough:
             continue
         if eligible is not None and not eligible[i, j]:
@@ -76,31 +75,27 @@ def _best_move(value: Any, cost: Any, eligible: Any, i: int, own: int, high: flo
 
 
 @njit(nogil=True, cache=True)
-def fill(
-    value: Any, cost: Any, eligible: Any, rows: Any, decision: Any, high: float, low: float, floor: float
-) -> tuple[float, float]:
-    """Give single users a dearer arm, the highest return first (then the first user), while it fits; money left.
+def fill(value: Any, cost: Any, eligible: Any, decision: Any, high: float, low: float, floor: float) -> None:
+    """Give single users a dearer arm, the highest return first (then the first user), while the money lasts.
 
     Any arm counts, on the user's hull or below it, down to a return of `floor`. Returns only fall as the filling goes
     on, so what is skipped for want of money was worth more than all that such money buys afterwards: more money
-    never ends in less value.
+    never ends in less value. decision (r,) is changed in place.
     """
     heap: Any = [(0.0, np.int64(0)) for _ in range(0)]
-    for r in range(len(rows)):
-        slope, to = _best_move(value, cost, eligible, rows[r], decision[r], high, low)
+    for r in range(len(decision)):
+        slope, to = _best_move(value, cost, eligible, r, decision[r], high, low)
         if to >= 0 and slope >= floor:
             heap.append((-slope, np.int64(r)))
     heapq.heapify(heap)
     while heap:
         was, r = heapq.heappop(heap)
-        i = rows[r]
-        slope, to = _best_move(value, cost, eligible, i, decision[r], high, low)
+        slope, to = _best_move(value, cost, eligible, r, decision[r], high, low)
         if to < 0 or slope < floor:
             continue
         if -slope > was:  # the arm that was best no longer fits
             heapq.heappush(heap, (-slope, r))
             continue
-        high, low = _after(high, low, np.float64(cost[i, to]), np.float64(cost[i, decision[r]]))
+        high, low = _after(high, low, cost[r, to], cost[r, decision[r]])
         decision[r] = to
         heapq.heappush(heap, (-slope, r))
-    return high, low

@@ -59,19 +59,19 @@ def climb(value: Any, cost: Any, eligible: Any, i: int, arm: Any, at_cost: Any, 
 
 @njit(nogil=True, cache=True)
 def steps_between(
-    value: Any, cost: Any, eligible: Any, rows: Any, low: float, high: float, base: Any, step: Any, amount: Any
+    value: Any, cost: Any, eligible: Any, low: float, high: float, base: Any, step: Any, amount: Any
 ) -> int:
-    """For each of `rows` the arm at prices just above `high`, and the hull steps with slopes in [low, high].
+    """Each user's arm at prices just above `high`, and the hull steps with slopes in [low, high].
 
-    Fills base (r,), step (s, 2) with (position in rows, arm), amount (s, 3) with (extra cost, extra value, slope),
-    and returns s. Steps stand by row, in climbing order; room for r K of them is expected.
+    Fills base (r,), step (s, 2) with (row, arm), amount (s, 3) with (extra cost, extra value, slope), and returns s.
+    Steps stand by row, in climbing order; room for r K of them is expected.
     """
     width = value.shape[1]
     arm, slope = np.empty(width, np.int64), np.empty(width)
     at_cost, at_value = np.empty(width), np.empty(width)
     s = 0
-    for r in range(len(rows)):
-        corners = climb(value, cost, eligible, rows[r], arm, at_cost, at_value, slope)
+    for r in range(len(value)):
+        corners = climb(value, cost, eligible, r, arm, at_cost, at_value, slope)
         k = 0
         while k < corners and slope[k + 1] > high:
             k += 1

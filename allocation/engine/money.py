@@ -11,6 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from allocation.engine import threads
+from allocation.engine.tables import read_only
 
 WORDS = 68  # of 32 bits each: from the smallest float, 2^-1074, to the largest, 2^1024, and one to carry
 
@@ -46,6 +47,8 @@ def register_of(amounts: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
 
 def exact_total(table: NDArray[np.floating[Any]], decision: NDArray[np.int64]) -> Fraction:
     """The sum of the chosen cells of a table (n, K+1), exactly."""
+
+    table = read_only(table)
 
     def piece(at: tuple[int, int]) -> NDArray[np.int64]:
         """The register of one piece of the users."""

@@ -16,7 +16,7 @@ from allocation.engine import threads
 from allocation.engine.bins import bracket_by_bins
 from allocation.engine.bracket import Settled, Steps, bracket, settle_users, steps_of
 from allocation.engine.greedy import fill, split, take_in_order
-from allocation.engine.kernels import TOP, can_move
+from allocation.engine.kernels import ROUNDING, TOP, can_move
 from allocation.engine.money import amount_text, exact_sum, float_above, register_total
 from allocation.engine.problem import Allocation, Problem, ProblemError, allocation_of
 from allocation.engine.tables import Tables
@@ -66,7 +66,7 @@ def margins(problem: Problem, allocation: Allocation) -> NDArray[np.float64]:
 
 def margins_at(users: Tables, decision: Decision, price: float) -> NDArray[np.float64]:
     """The margins of a decision (n,) at a price, (n,), value units; see `margins`."""
-    margin = np.empty(len(decision))
+    margin, users = np.empty(len(decision)), users.read_only
 
     def piece(at: tuple[int, int]) -> None:
         """The margins of one piece of the users."""
@@ -131,9 +131,12 @@ def open_budget(users: Tables, settled: Settled, budget: float, low: float, high
     if left < 0:
         return Opened(settled, steps, order, steps.base, 0, left)
 
+    to = users.cost[settled.rows[steps.step[:, 0]], steps.step[:, 1]].astype(np.float64)
+    spent = users.cost[settled.rows, steps.base].astype(np.float64)
+
     def take(own: Decision, money: Fraction) -> int:
         """Take steps within the money."""
-        return int(take_in_order(users.cost, settled.rows, order, steps.step, own, *split(money))[0])
+        return int(take_in_order(order, steps.step, to, own, spent.copy(), *split(money)))
 
     taken, own, left = _within(users.cost, settled.rows, steps.base, left, take)
     return Opened(settled, steps, order, own, taken, left)
@@ -179,13 +182,33 @@ def fill_up(
     users: Tables, rows: NDArray[np.int64], own: Decision, left: Fraction, floor: float
 ) -> tuple[Decision, Fraction]:
     """The arms of `rows` once single dearer arms, down to a return of `floor`, used what they can; money left."""
+    movers = _with_moves(users, rows, own, float_above(left))
+    cells = users.cells(rows[movers])
 
     def spend(chosen: Decision, money: Fraction) -> int:
         """Fill within the money."""
-        fill(*users, rows, chosen, *split(money), floor)
+        arms = chosen[movers]
+        fill(*cells, arms, *split(money), floor)
+        chosen[movers] = arms
         return 0
 
     return _within(users.cost, rows, own, left, spend)[1:]
+
+
+def _with_moves(users: Tables, rows: NDArray[np.int64], own: Decision, money: float) -> NDArray[np.int64]:
+    """Which of `rows`, as rising positions, have a more valuable arm for about `money` more, or less."""
+
+    def piece(at: tuple[int, int]) -> NDArray[np.int64]:
+        """Those of one stretch of the rows."""
+        some, arm = users.cells(rows[slice(*at)]), own[slice(*at), None]
+        extra, gain = (table - np.take_along_axis(table, arm, axis=1) for table in (some.cost, some.value))
+        moves = (gain > 0) & (extra > 0) & (extra <= money * (1 + ROUNDING))
+        if some.eligible is not None:
+            moves &= some.eligible
+        return at[0] + np.flatnonzero(moves.any(axis=1))
+
+    parts = threads.run(piece, threads.pieces(len(rows), 1 << 13))
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
 def _within(
@@ -212,6 +235,7 @@ def _within(
 
 def movers_of(users: Tables, decision: Decision, money: float) -> NDArray[np.int64]:
     """The users, in order, who have a more valuable arm for at most `money` more."""
+    users = users.read_only
 
     def piece(at: tuple[int, int]) -> NDArray[np.int64]:
         """Those of one piece."""

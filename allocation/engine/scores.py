@@ -24,7 +24,7 @@ from allocation.engine import choice, threads
 from allocation.engine.money import float_above
 from allocation.engine.problem import Problem
 from allocation.engine.rows import Floats, Grouping, Ints, Row, groupings_of, rows_of
-from allocation.engine.tables import Table
+from allocation.engine.tables import Table, read_only
 
 BLOCK = 2048  # users whose scores are added up in the cache where resources or several groupings ask for it
 GRID = 40  # bits of a price: any sum of prices of one measure is then exact
@@ -141,7 +141,7 @@ class Scores:
 
     def cells(self, users: Ints) -> Floats:
         """What every arm of some users uses of every row, (s, K+1, m)."""
-        found = self.members(users)[:, None, :] * self.arms.T[None, :, :]
+        found = np.multiply(self.members(users)[:, None, :], self.arms.T[None, :, :], order="C")
         for q in range(1, len(self.tables)):
             of_measure = self.measure == q
             if of_measure.any():
@@ -338,7 +338,7 @@ def scores_from(
         np.array([row.arms for row in rows], dtype=np.float64).reshape(len(rows), value.shape[1]),
         np.array([row.low for row in rows], dtype=np.float64),
         np.array([row.high for row in rows], dtype=np.float64),
-        (None, cost, value, *resources.values()),
-        eligible,
+        (None, *map(read_only, (cost, value, *resources.values()))),
+        eligible if eligible is None else read_only(eligible),
         groupings_of(rows, len(value)),
     )

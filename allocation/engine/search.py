@@ -52,10 +52,12 @@ def oscillate(
         total += value[own[u]]
         slip += SLIP * abs(value[own[u]])
     largest = -np.inf
-    held = above.min() >= 0 and below.min() >= 0
+    held = True
+    for r in range(m):
+        held &= above[r] >= 0 and below[r] >= 0
     if held:
         largest = total
-    best[:] = own
+    _copy(best, own)
     best_total = total
     state = np.uint64(88172645463325252)
     found = 0
@@ -63,7 +65,9 @@ def oscillate(
         if largest >= enough:
             break
         if t - found > (PATIENCE if largest > -np.inf else PATIENCE + rounds // 8):
-            own[:], above[:], below[:] = best, best_above, best_below
+            _copy(own, best)
+            _copy(above, best_above)
+            _copy(below, best_below)
             total, found = best_total, t
             for r in range(m):
                 state = _next(state)
@@ -111,10 +115,19 @@ def oscillate(
                 present[r] *= EASED
             if total > largest + slip:
                 largest, best_total, found = total, total, t
-                best[:], best_above[:], best_below[:] = own, above, below
+                _copy(best, own)
+                _copy(best_above, above)
+                _copy(best_below, below)
     if largest == -np.inf:
-        best[:] = own
+        _copy(best, own)
     return largest
+
+
+@njit(nogil=True, cache=True)
+def _copy(to: Any, what: Any) -> None:
+    """Write one array over another; numba compiles slices that do so four seconds longer."""
+    for k in range(len(to)):
+        to[k] = what[k]
 
 
 @njit(nogil=True, cache=True)

@@ -41,6 +41,27 @@ class Tables(NamedTuple):
 
         return Tables(copy(self.value), copy(self.cost), None if self.eligible is None else copy(self.eligible))
 
+    def cells(self, rows: NDArray[np.int64]) -> Tables:
+        """A copy of a few users' rows in double precision, row by row: loops over it are compiled once."""
+        value, cost = (np.ascontiguousarray(table[rows], dtype=np.float64) for table in (self.value, self.cost))
+        return Tables(value, cost, None if self.eligible is None else np.ascontiguousarray(self.eligible[rows]))
+
+    @property
+    def read_only(self) -> Tables:
+        """Views that cannot be written to: numba compiles a loop once for them, and once more for those that can."""
+        return Tables(
+            read_only(self.value),
+            read_only(self.cost),
+            self.eligible if self.eligible is None else read_only(self.eligible),
+        )
+
+
+def read_only(table: NDArray[Any]) -> NDArray[Any]:
+    """A view of the table that cannot be written to."""
+    view = table.view()
+    view.flags.writeable = False
+    return view
+
 
 def check_table(table: Any, name: str) -> Table:
     """The table as floats (n, K+1), float32 or float64, not copied; ProblemError where a cell is no amount."""
