@@ -47,14 +47,15 @@ class Steps:
     def by_slope(self) -> NDArray[np.int64]:
         """Positions of the steps, steepest first; of equals the first user's, in climbing order."""
         falling = -self.amount[:, 2]
-        order = np.argsort(falling)  # several times as fast as a stable sort, which only the ties need
-        same = falling[order[1:]] == falling[order[:-1]]
-        tied = np.zeros(len(order), dtype=np.bool_)
-        tied[1:] |= same
-        tied[:-1] |= same
-        positions = np.sort(order[tied])
-        order[tied] = positions[np.argsort(falling[positions], kind="stable")]
-        return order
+        order = np.argsort(falling)  # then each run of equals by position: several times as fast as a stable sort
+        ordered = falling[order]
+        new = np.ones(len(order), dtype=np.bool_)
+        np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
+        if new.all():
+            return order
+        key = np.cumsum(new) << 32 | order
+        key.sort()
+        return key & 0xFFFFFFFF
 
 
 def settle_users(users: Tables, low: float, high: float) -> Settled:
