@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -32,11 +33,28 @@ def show_app(
     with one_message():
         from allocation.jobs.analyst.run import check_place
 
+        _check_port(port)
         if run is None and not Path(DEMO).exists():
             _make_demo(Path(DEMO))
         place = check_place(DEMO if run is None else run)
     # The server takes this process's place, so that ending one ends both. -P: an app.py in this folder is not ours.
     os.execv(sys.executable, [sys.executable, "-P", "-m", "app", str(place), str(port)])
+
+
+def _check_port(port: int) -> None:
+    """Raise InputError where nothing can listen at the port; now, and not once the demo is made and the run read."""
+    from uplift.errors import InputError
+
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that was just closed is free
+        try:
+            tried.bind(("127.0.0.1", port))
+        except OSError as error:
+            other = port + 1 if 1024 <= port < 65535 else 8501
+            raise InputError(
+                f"port {port} of this machine cannot be listened at: {error.strerror}; give another, such as "
+                f"--port {other}, or end what listens there, perhaps an app that is still open"
+            ) from None
 
 
 def _make_demo(place: Path) -> None:

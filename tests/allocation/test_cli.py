@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -278,6 +279,21 @@ def test_help_and_version_need_no_numerical_library():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "demo" in done.stdout
+
+
+def test_a_port_that_is_taken_is_told_before_a_demo_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        result = CliRunner().invoke(app, ["app", "--port", f"{port}"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(
+        f"error: port {port} of this machine cannot be listened at: Address already in use; give another"
+    )
+    assert f"--port {port + 1 if port < 65535 else 8501}" in result.stderr
+    assert not any(tmp_path.iterdir())
 
 
 def test_the_app_command_refuses_a_folder_without_a_run(tmp_path: Path):
