@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -33,10 +34,12 @@ def show_app(
     with one_message():
         from allocation.jobs.analyst.run import check_place
 
+        place = None if run is None else check_place(run)
         _check_port(port)
-        if run is None and not Path(DEMO).exists():
-            _make_demo(Path(DEMO))
-        place = check_place(DEMO if run is None else run)
+        if place is None:
+            if not Path(DEMO).exists():
+                _make_demo(Path(DEMO))
+            place = check_place(DEMO)
     # The server takes this process's place, so that ending one ends both. -P: an app.py in this folder is not ours.
     os.execv(sys.executable, [sys.executable, "-P", "-m", "app", str(place), str(port)])
 
@@ -51,9 +54,10 @@ def _check_port(port: int) -> None:
             tried.bind(("127.0.0.1", port))
         except OSError as error:
             other = port + 1 if 1024 <= port < 65535 else 8501
+            taken = ", or end what listens there, perhaps an app that is still open"
             raise InputError(
                 f"port {port} of this machine cannot be listened at: {error.strerror}; give another, such as "
-                f"--port {other}, or end what listens there, perhaps an app that is still open"
+                f"--port {other}{taken if error.errno == errno.EADDRINUSE else ''}"
             ) from None
 
 

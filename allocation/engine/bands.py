@@ -60,6 +60,7 @@ class Replicates:
 
 def replicate(users: Tables, replicates: int, seed: int, first_user: int = 0) -> Replicates:
     """Resample the users `replicates` times in one sweep; `first_user` is the position of the first of them."""
+    users = users.read_only
     lanes = replicates + 1
     bins = 1 << (11 + DIGITS)
 

@@ -49,8 +49,9 @@ class Heap:
 
 def heap_steps(users: Tables, digits: int) -> Heap:
     """All users' steps, heaped in one pass over the tables."""
+    users = users.read_only
     arms = users.value.shape[1]
-    bins, users = 1 << (11 + digits), users.read_only
+    bins = 1 << (11 + digits)
 
     def piece(at: tuple[int, int]) -> Heap:
         """The heap of one piece of the users."""

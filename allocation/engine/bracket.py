@@ -48,14 +48,19 @@ class Steps:
         """Positions of the steps, steepest first; of equals the first user's, in climbing order."""
         falling = -self.amount[:, 2]
         order = np.argsort(falling)  # then each run of equals by position: several times as fast as a stable sort
-        ordered = falling[order]
-        new = np.ones(len(order), dtype=np.bool_)
-        np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
-        if new.all():
+        new = np.zeros(len(order), dtype=np.bool_)
+        for first, end in threads.pieces(max(len(order) - 1, 0)):
+            slope = falling[order[first : end + 1]]
+            new[first + 1 : end + 1] = slope[1:] != slope[:-1]
+        if new[1:].all():
             return order
-        key = np.cumsum(new) << 32 | order
+        del falling
+        key = np.cumsum(new, dtype=np.int64)  # of the run; below it the position, each in half of the bits
+        key <<= 32
+        key |= order
         key.sort()
-        return key & 0xFFFFFFFF
+        key &= 0xFFFFFFFF
+        return key
 
 
 def settle_users(users: Tables, low: float, high: float) -> Settled:
@@ -93,7 +98,7 @@ def steps_of(users: Tables, rows: NDArray[np.int64], low: float, high: float) ->
         step[:, 0] += first
         return step, amount[:s].copy()
 
-    parts = threads.run(piece, threads.pieces(len(rows), 1 << 13))
+    parts = threads.run(piece, users.stretches(len(rows)))
     total = sum(len(part[0]) for part in parts)
     step, amount = np.empty((total, 2), dtype=np.int32), np.empty((total, 3))
     while parts:  # from the last; each goes as it is copied, so that the steps are in memory once

@@ -55,7 +55,10 @@ def take_in_order(order: Any, step: Any, to: Any, decision: Any, spent: Any, hig
 
 @njit(nogil=True, cache=True)
 def _best_move(value: Any, cost: Any, eligible: Any, i: int, own: int, high: float, low: float) -> tuple[float, int]:
-    """The arm that brings user i the highest return on at most the money left (then the nearest), or return 0."""
+    """The arm that brings user i the highest return on at most the money left (then the nearest), or return 0.
+
+    Tables in double precision: returns of shorter floats would be others.
+    """
     own_cost, own_value = cost[i, own], value[i, own]
     best, to, to_cost = 0.0, -1, np.inf
     enough = high * (1 + ROUNDING)  # beyond it no exact look is needed
@@ -80,7 +83,7 @@ def fill(value: Any, cost: Any, eligible: Any, decision: Any, high: float, low: 
 
     Any arm counts, on the user's hull or below it, down to a return of `floor`. Returns only fall as the filling goes
     on, so what is skipped for want of money was worth more than all that such money buys afterwards: more money
-    never ends in less value. decision (r,) is changed in place.
+    never ends in less value. Tables in double precision; decision (r,) is changed in place.
     """
     heap: Any = [(0.0, np.int64(0)) for _ in range(0)]
     for r in range(len(decision)):

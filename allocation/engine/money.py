@@ -47,7 +47,6 @@ def register_of(amounts: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
 
 def exact_total(table: NDArray[np.floating[Any]], decision: NDArray[np.int64]) -> Fraction:
     """The sum of the chosen cells of a table (n, K+1), exactly."""
-
     table = read_only(table)
 
     def piece(at: tuple[int, int]) -> NDArray[np.int64]:

@@ -42,7 +42,8 @@ def exact_path(users: Tables) -> Path:
 
     Memory: 36 bytes a step, some 80 at the peak.
     """
-    (n, arms), users = users.value.shape, users.read_only
+    users = users.read_only
+    n, arms = users.value.shape
     room = max(arms - 1, 1)
     # One room of K places a user; what is not used is never touched, and never becomes real memory.
     amount, moves = np.empty((n * room, 3)), np.empty((n * room, 2), dtype=np.uint16)

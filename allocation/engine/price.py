@@ -66,7 +66,8 @@ def margins(problem: Problem, allocation: Allocation) -> NDArray[np.float64]:
 
 def margins_at(users: Tables, decision: Decision, price: float) -> NDArray[np.float64]:
     """The margins of a decision (n,) at a price, (n,), value units; see `margins`."""
-    margin, users = np.empty(len(decision)), users.read_only
+    users = users.read_only
+    margin = np.empty(len(decision))
 
     def piece(at: tuple[int, int]) -> None:
         """The margins of one piece of the users."""
@@ -131,8 +132,8 @@ def open_budget(users: Tables, settled: Settled, budget: float, low: float, high
     if left < 0:
         return Opened(settled, steps, order, steps.base, 0, left)
 
-    to = users.cost[settled.rows[steps.step[:, 0]], steps.step[:, 1]].astype(np.float64)
-    spent = users.cost[settled.rows, steps.base].astype(np.float64)
+    to = users.cost[settled.rows[steps.step[:, 0]], steps.step[:, 1]].astype(np.float64, copy=False)
+    spent = users.cost[settled.rows, steps.base].astype(np.float64, copy=False)
 
     def take(own: Decision, money: Fraction) -> int:
         """Take steps within the money."""
@@ -181,8 +182,11 @@ def _finish(problem: Problem, users: Tables, opened: Opened, low: float) -> Allo
 def fill_up(
     users: Tables, rows: NDArray[np.int64], own: Decision, left: Fraction, floor: float
 ) -> tuple[Decision, Fraction]:
-    """The arms of `rows` once single dearer arms, down to a return of `floor`, used what they can; money left."""
-    movers = _with_moves(users, rows, own, float_above(left))
+    """The arms of `rows` once single dearer arms, down to a return of `floor`, used what they can; money left.
+
+    Holds a copy of the cells of those of them who can move, in double precision: few, unless much money is left.
+    """
+    movers = _who_may_move(users, rows, own, float_above(left))
     cells = users.cells(rows[movers])
 
     def spend(chosen: Decision, money: Fraction) -> int:
@@ -195,8 +199,11 @@ def fill_up(
     return _within(users.cost, rows, own, left, spend)[1:]
 
 
-def _with_moves(users: Tables, rows: NDArray[np.int64], own: Decision, money: float) -> NDArray[np.int64]:
-    """Which of `rows`, as rising positions, have a more valuable arm for about `money` more, or less."""
+def _who_may_move(users: Tables, rows: NDArray[np.int64], own: Decision, money: float) -> NDArray[np.int64]:
+    """All of `rows`, as rising positions, whom `fill` can move with the money, which only falls as it goes on.
+
+    With a more valuable arm for at most money (1 + ROUNDING) more: perhaps some too many, whom `fill` leaves alone.
+    """
 
     def piece(at: tuple[int, int]) -> NDArray[np.int64]:
         """Those of one stretch of the rows."""
@@ -207,7 +214,7 @@ def _with_moves(users: Tables, rows: NDArray[np.int64], own: Decision, money: fl
             moves &= some.eligible
         return at[0] + np.flatnonzero(moves.any(axis=1))
 
-    parts = threads.run(piece, threads.pieces(len(rows), 1 << 13))
+    parts = threads.run(piece, users.stretches(len(rows)))
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 

@@ -120,8 +120,8 @@ class Scores:
             self,
             low=low,
             high=high,
-            tables=tuple(None if table is None else table[users] for table in self.tables),
-            eligible=None if self.eligible is None else self.eligible[users],
+            tables=tuple(None if table is None else read_only(table[users]) for table in self.tables),
+            eligible=None if self.eligible is None else read_only(self.eligible[users]),
             groupings=tuple(replace(one, group=one.group[users]) for one in self.groupings),
         )
 

@@ -125,7 +125,7 @@ def oscillate(
 
 @njit(nogil=True, cache=True)
 def _copy(to: Any, what: Any) -> None:
-    """Write one array over another; numba compiles slices that do so four seconds longer."""
+    """Write one array over another; assigned slices would take numba four seconds more to compile."""
     for k in range(len(to)):
         to[k] = what[k]
 

@@ -40,7 +40,7 @@ class Tables(NamedTuple):
         return Tables(copy(self.value), copy(self.cost), None if self.eligible is None else copy(self.eligible))
 
     def cells(self, rows: NDArray[np.int64]) -> Tables:
-        """A copy of a few users' rows in double precision, row by row: loops over it are compiled once."""
+        """A copy of some users' rows in double precision, row by row: loops over it are compiled for one type."""
         value, cost = (
             np.ascontiguousarray(_rows_of(table, rows), dtype=np.float64) for table in (self.value, self.cost)
         )
@@ -48,9 +48,13 @@ class Tables(NamedTuple):
             value, cost, None if self.eligible is None else np.ascontiguousarray(_rows_of(self.eligible, rows))
         )
 
+    def stretches(self, rows: int) -> list[tuple[int, int]]:
+        """Where so many rows are cut for copies that are small, however many arms there are."""
+        return threads.pieces(rows, max(1, min(1 << 13, CELLS // self.value.shape[1])))
+
     @property
     def read_only(self) -> Tables:
-        """Views that cannot be written to: numba compiles a loop once for them, and once more for those that can."""
+        """Views that cannot be written to; every loop is given these, as numba compiles it anew for others."""
         return Tables(
             read_only(self.value),
             read_only(self.cost),

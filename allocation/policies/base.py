@@ -76,7 +76,8 @@ class ArmMeans:
 
     def problem(self, n: int, budget: float | None) -> Problem:
         """The problem in which every one of n users has these means."""
-        return Problem(np.tile(self.value, (n, 1)), np.tile(self.cost, (n, 1)), budget)
+        shape = (n, len(self.value))
+        return Problem(np.broadcast_to(self.value, shape), np.broadcast_to(self.cost, shape), budget)
 
 
 def treat_in_order(problem: Problem, order: NDArray[np.int64], arm: NDArray[np.int64]) -> Allocation:

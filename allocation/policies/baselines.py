@@ -141,7 +141,10 @@ class BestMix:
     def decide(self, users: Users, budget: float | None) -> Allocation:
         """Solve on the means and deal the arms out to users drawn from `seed`; see `Policy.decide`."""
         n = len(users)
-        solved = solve(self.means_.problem(n, budget))
+        value, cost = (np.tile(mean, (n, 1)) for mean in (self.means_.value, self.means_.cost))
+        solved = solve(
+            Problem(value, cost, budget)
+        )  # tables of their own: for views numba would compile every loop anew
         decision = np.empty(n, dtype=np.int64)
         decision[_order(self.seed, n)] = solved.decision
         return replace(solved, decision=decision)

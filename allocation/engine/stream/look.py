@@ -158,7 +158,8 @@ def looked(parts: list[Arrays], low: float, high: float) -> Looked:
 
 def least_extra(users: Tables, decision: NDArray[np.int64]) -> NDArray[np.float64]:
     """What the cheapest more valuable arm costs each user extra, (n,), money; infinite where there is none."""
-    extra, users = np.empty(len(decision)), users.read_only
+    users = users.read_only
+    extra = np.empty(len(decision))
 
     def piece(at: tuple[int, int]) -> None:
         """Those of one piece of the users."""
