@@ -80,7 +80,7 @@ notebooks: $(VENV)/installed-dev  ## run the notebooks and render them to build/
 	@# Talks to the kernels through files of a temporary folder: no ports, and nothing left at home.
 	run=$$(mktemp -d) && trap 'rm -rf "$$run"' EXIT && IPYTHONDIR=$$run $(BIN)/jupyter-nbconvert --to html --execute \
 		--log-level ERROR --KernelManager.transport=ipc --KernelManager.ip=$$run/kernel --output-dir $(BUILD)/notebooks $(NOTEBOOKS)
-	@sed -i.bak 's/\.ipynb"/.html"/g' $(BUILD)/notebooks/*.html && rm $(BUILD)/notebooks/*.html.bak
+	@sed -i.bak 's/\.ipynb"/.html"/g; s#"\.\./docs/\([a-z-]*\)\.md#"../site/\1.html#g' $(BUILD)/notebooks/*.html && rm $(BUILD)/notebooks/*.html.bak
 
 clean:  ## remove what make made
 	rm -rf $(VENV) earmark-demo earmark-evaluation .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build/site build/notebooks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import runpy
 import shlex
@@ -28,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 PAGES = sorted(DOCS.rglob("*.md"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 FENCE = re.compile(
     r"(?:^ *<!-- not run: (?P<why>[^\n]*) -->\n)?^(?P<in> *)```(?P<kind>\w*)\n(?P<text>.*?)^(?P=in)```$", re.M | re.S
 )
@@ -190,9 +192,19 @@ def test_every_check_has_its_page():
     assert set(CHECKED) | set(PRINTED) <= {page.stem for page in [README, *PAGES]}
 
 
+def words(page: Path) -> str:
+    """A page's Markdown; of a notebook, that of its cells."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix != ".ipynb":
+        return text
+    return "\n\n".join(
+        "".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"
+    )
+
+
 def local_links(page: Path) -> Iterator[tuple[Path, str]]:
     """The files and anchors that a page links to."""
-    text = re.sub(r"```.*?```|`[^`\n]*`(?!\])", "", page.read_text(encoding="utf-8"), flags=re.S)
+    text = re.sub(r"```.*?```|`[^`\n]*`(?!\])", "", words(page), flags=re.S)
     for found in LINK.finditer(text):
         target = found[1] or found[2]
         if not re.match(r"[a-z]+:", target):
@@ -214,7 +226,7 @@ def anchors(page: Path) -> set[str]:
 def test_every_link_and_anchor_is_there():
     broken = [
         f"{page.relative_to(ROOT)}: {path.name}#{anchor}"
-        for page in [README, *PAGES]
+        for page in [README, *PAGES, *NOTEBOOKS]
         for path, anchor in local_links(page)
         if not path.exists() or (anchor and path.suffix == ".md" and anchor not in anchors(path))
     ]

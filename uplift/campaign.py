@@ -103,6 +103,11 @@ class Campaign:
         table = open_frame(frame)
         roles = [name for name in (treatment, value, cost, user_id) if isinstance(name, str)]
         check_unique(roles, "column", "treatment, value, cost, user_id: the", "give each role a column of its own")
+        if activeness is not None and activeness in roles:
+            raise InputError(
+                f"activeness is the column {activeness!r}, which has another role; it counts past behaviours: name a "
+                "column that was known before the treatment (it may be a feature), or leave it out"
+            )
         columns = _feature_names(features, roles)
         logged = labels(table, treatment, "treatment")
         names = arm_names(logged, treatment, arm_name(control), arms, propensity, cost)

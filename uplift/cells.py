@@ -26,7 +26,7 @@ def single(values: NDArray[np.float64], name: str) -> NDArray[np.float32]:
 
 def check_finite(values: NDArray[np.floating[Any]], what: str) -> None:
     """Refuse missing and infinite cells, with their count and the first row (counted from 0)."""
-    bad = ~np.isfinite(values)
+    bad = ~np.isfinite(np.atleast_1d(values))
     if bad.any():
         missing = int(np.isnan(values).sum())
         infinite = int(bad.sum()) - missing

@@ -33,8 +33,10 @@ def read_table(path: str | Path, names: Sequence[str] = ()) -> pa.Table:
     its name says.
     """
     try:
-        path = Path(path)
+        path = expanded(path)
         exists = path.exists()
+    except InputError:
+        raise
     except (TypeError, ValueError, OSError):
         raise InputError(f"{str(path)[:80]!r} is no path; give the path of a Parquet or CSV file") from None
     if not exists:

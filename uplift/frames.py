@@ -57,13 +57,15 @@ def numbers(frame: nw.DataFrame[Any], name: str, role: str) -> NDArray[np.float6
     """A column of finite numbers as float64, shape (n,); missing, infinite and text cells are refused."""
     series = column(frame, name, role)
     if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
-        cells = [cell for cell in series.to_list() if not isinstance(cell, int | float | None)]
+        cells = [cell for cell in series.to_list() if cell is not None]
+        numeric = bool(cells) and all(isinstance(cell, int | float) for cell in cells)
+        cells = [cell for cell in cells if not isinstance(cell, int | float)]
         example = f" such as {cells[0]!r}" if cells else ""
-        hint = (
-            "encode it as numbers first, one 0/1 column a category (pandas.get_dummies, polars to_dummies)"
-            if role == "feature"
-            else "turn it into numbers first"
-        )
+        hint = "turn it into numbers first"
+        if numeric:  # numbers in a column of Python objects
+            hint = f"give the column a numeric type first: frame[{name!r}].astype(float)"
+        elif role == "feature":
+            hint = "encode it as numbers first, one 0/1 column a category (pandas.get_dummies, polars to_dummies)"
         raise InputError(f"{role} column {name!r} holds {series.dtype} cells{example}; numbers are expected: {hint}")
     if series.dtype == nw.Boolean:
         series = series.cast(nw.Int8)
@@ -73,7 +75,7 @@ def numbers(frame: nw.DataFrame[Any], name: str, role: str) -> NDArray[np.float6
 
 
 def labels(frame: nw.DataFrame[Any], name: str, role: str) -> NDArray[np.object_]:
-    """A column of names as text, shape (n,): 2 and 2.0 are the same name; missing and blank cells are refused."""
+    """A column of names as text, shape (n,): 2 and 2.0 are the same name; missing and empty cells are refused."""
     series = column(frame, name, role)
     if series.dtype.is_nested():
         raise InputError(f"{role} column {name!r} holds {series.dtype} cells; text or whole numbers are expected")

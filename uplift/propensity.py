@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from uplift.cells import check_finite
-from uplift.errors import InputError, nearest
+from uplift.errors import InputError
 from uplift.frames import arm_name, numbers
 from uplift.shares import by_cluster, chance_of_counts, counted_together, tails
 
@@ -34,7 +34,9 @@ def propensity_table(
     `"arm shares"` (declares the log randomised alike for everybody: the shares of the arms in the log are taken),
     or None (unknown: the log can be fitted but not evaluated).
 
-    Raises InputError for a value outside (0, 1], a sum that is not 1, or an arm that is missing or unknown.
+    A mapping names all of `arms`: `uplift.arms.arm_names` has seen to it.
+    Raises InputError for a value outside (0, 1], a sum that is not 1, a table of another shape or of named columns,
+    and what is neither a probability nor a column.
     """
     n = len(treatment)
     if given is None:
@@ -49,11 +51,7 @@ def propensity_table(
         return np.broadcast_to(shares, (n, len(arms)))
     if isinstance(given, Mapping):
         return _from_mapping({arm_name(k): v for k, v in given.items()}, frame, arms, n)
-    if hasattr(given, "columns"):
-        raise InputError(
-            "propensity is a table of named columns, which an array would mix up; put the columns into the log and "
-            "give {arm: column}, or an array in the order of the arms"
-        )
+    check_unnamed(given, "put the columns into the log and give {arm: column}, or ")
     try:
         table = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
@@ -72,15 +70,13 @@ def propensity_table(
 def _from_mapping(
     given: dict[str, float | str], frame: nw.DataFrame[Any], arms: tuple[str, ...], n: int
 ) -> NDArray[np.float64]:
-    lacking = [arm for arm in arms if arm not in given]
-    if lacking:
-        raise InputError(f"propensity names no probability for arm {lacking[0]!r}.{nearest(lacking[0], given)}")
     cells = [given[arm] for arm in arms]
-    wrong = [cell for cell in cells if not isinstance(cell, str | int | float | np.number)]
-    if wrong:
-        raise InputError(
-            f"propensity has {wrong[0]!r} for an arm; a probability or the name of a column is expected for every arm"
-        )
+    for arm, cell in zip(arms, cells, strict=True):
+        if not isinstance(cell, str | int | float | np.number):
+            raise InputError(
+                f"propensity has {cell!r} for arm {arm!r}; a probability or the name of a column is expected for "
+                "every arm"
+            )
     if any(isinstance(cell, str) for cell in cells):
         columns = [
             numbers(frame, cell, f"propensity of arm {arm!r}:") if isinstance(cell, str) else np.full(n, float(cell))
@@ -89,6 +85,15 @@ def _from_mapping(
         return check_propensity(np.column_stack(columns), arms)
     row = np.asarray([float(cell) for cell in cells])
     return np.broadcast_to(check_propensity(row[None, :], arms), (n, len(arms)))
+
+
+def check_unnamed(given: object, instead: str = "give ") -> None:
+    """Refuse a data frame: taken by position, its columns might stand for other arms than their names say."""
+    if hasattr(given, "columns"):
+        raise InputError(
+            f"propensity is a table of named columns, which an array would mix up; {instead}an array in the order of "
+            "the arms, control first: table[[...]].to_numpy()"
+        )
 
 
 def check_propensity(table: NDArray[np.float64], arms: tuple[str, ...]) -> NDArray[np.float64]:

@@ -50,10 +50,12 @@ class Response:
                 f"value has shape {shape} and cost {self.cost.shape}; both must be (users, {len(self.arms)}), "
                 f"a column for each of {', '.join(self.arms)}"
             )
-        if self.user_id is not None and len(self.user_id) != shape[0]:
-            raise InputError(
-                f"user_id has {len(self.user_id):,} entries for {shape[0]:,} users; one each is expected"
-            )
+        if self.user_id is not None:
+            object.__setattr__(self, "user_id", np.asarray(self.user_id))
+            if self.user_id.shape != shape[:1]:
+                raise InputError(
+                    f"user_id has shape {self.user_id.shape} for {shape[0]:,} users; one each is expected"
+                )
         check_finite(self.value, "value")
         check_finite(self.cost, "cost")
 
@@ -75,12 +77,12 @@ class Response:
 
         Replaces a file of that name. Raises InputError where it cannot be written."""
         ids = np.arange(len(self)) if self.user_id is None else self.user_id
-        columns = {"user_id": pa.array(ids)}
-        for name, table in (("value", self.value), ("cost", self.cost)):
-            columns |= {f"{name}.{arm}": pa.array(table[:, j]) for j, arm in enumerate(self.arms)}
         try:
+            columns = {"user_id": pa.array(ids)}
+            for name, table in (("value", self.value), ("cost", self.cost)):
+                columns |= {f"{name}.{arm}": pa.array(table[:, j]) for j, arm in enumerate(self.arms)}
             pq.write_table(pa.table(columns), path)
-        except (OSError, pa.ArrowInvalid) as error:
+        except (OSError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise InputError(f"the response table cannot be written to {path}: {error}") from None
 
     @classmethod

@@ -17,7 +17,7 @@ def stream(seed: int | np.random.Generator, purpose: str) -> np.random.Generator
     """
     if isinstance(seed, np.random.Generator):
         return seed
-    if not isinstance(seed, int | np.integer) or seed < 0:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise InputError(f"seed is {seed!r}; a whole number of at least 0 or a numpy Generator is expected")
     return np.random.default_rng([int(seed), zlib.crc32(purpose.encode())])
 

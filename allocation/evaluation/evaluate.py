@@ -20,7 +20,7 @@ from allocation.evaluation.outcomes import Outcomes, check_outcomes
 from allocation.evaluation.scores import SPEND, VALUE, bias_bounds, score_tables
 from allocation.evaluation.verified import Verified, resample, verify
 from uplift.campaign import Campaign
-from uplift.errors import InputError, check_fraction, nearest
+from uplift.errors import InputError, check_fraction, check_whole, nearest
 from uplift.groups import label_codes
 
 INTERVALS = ("bootstrap", "influence")
@@ -145,8 +145,7 @@ def verify_decided(
 
 def check_resamples(n_bootstrap: int) -> None:
     """Refuse what is no whole number of at least 2."""
-    if isinstance(n_bootstrap, bool) or not isinstance(n_bootstrap, int | np.integer) or n_bootstrap < 2:
-        raise InputError(f"n_bootstrap is {n_bootstrap!r}; at least 2 resamples are expected, 1000 is usual")
+    check_whole(n_bootstrap, "n_bootstrap", 2, ", 1000 resamples are usual")
 
 
 def warn_of_few(n_bootstrap: int, level: float) -> None:

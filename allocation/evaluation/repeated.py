@@ -18,7 +18,7 @@ from allocation.evaluation.evaluate import verify_decided
 from allocation.evaluation.frame import check_reference, tidy
 from allocation.evaluation.verified import Verified
 from uplift.campaign import Campaign
-from uplift.errors import InputError, check_fraction
+from uplift.errors import InputError, check_fraction, check_whole
 
 Build = Callable[[Campaign, int], Mapping[str, Decider]]
 
@@ -64,8 +64,7 @@ def evaluate_splits(
     splits, a seed that is no whole number, an arm too small to be split, and a `build` that is no function or changes
     its names.
     """
-    if isinstance(splits, bool) or not isinstance(splits, int | np.integer) or splits < 2:
-        raise InputError(f"splits is {splits!r}; a whole number of at least 2 is expected (one split: `evaluate`)")
+    check_whole(splits, "splits", 2, " (one split: `evaluate`)")
     names = check_estimators(estimators)
     check_fraction(level, "level", 0.95)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:

@@ -18,7 +18,7 @@ from allocation.evaluation.resample import resampled_rows
 from allocation.evaluation.stability_result import Stability
 from allocation.policies.base import Policy
 from uplift.campaign import Campaign
-from uplift.errors import InputError, check_fraction
+from uplift.errors import InputError, check_fraction, check_whole
 from uplift.seen import Seen
 
 Array = NDArray[np.float64]
@@ -138,8 +138,7 @@ def _check(policy: Any, train: Any, refits: int, level: float) -> None:
             f"{strangers:,} of {len(train):,} users of train did not train the policy; give the log that it was "
             "fitted on"
         )
-    if not isinstance(refits, int | np.integer) or isinstance(refits, bool) or refits < 2:
-        raise InputError(f"refits is {refits!r}; a whole number of at least 2 is expected, 20 is usual")
+    check_whole(refits, "refits", 2, ", 20 is usual")
     check_fraction(level, "level", 0.95)
 
 

@@ -14,7 +14,7 @@ from allocation.policies.gradients import ESTIMATORS
 from allocation.policies.scored import KINDS
 from uplift.causal.aggregation import Rule
 from uplift.causal.aggregation import rule as named_rule
-from uplift.errors import InputError, check_fraction, nearest
+from uplift.errors import InputError, check_fraction, check_whole, nearest
 from uplift.learners.base import ResponseLearner
 from uplift.learners.neural import NeuralResponse
 from uplift.learners.training import Schedule
@@ -74,8 +74,7 @@ def checked(
     is_number = isinstance(gamma, int | float | np.number) and not isinstance(gamma, bool)
     if not is_number or not 0 <= gamma < math.inf:
         raise InputError(f"gamma is {gamma!r}; a number of at least 0 is expected, such as 1.0")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"seed is {seed!r}; a whole number of at least 0 is expected")
+    check_whole(seed, "seed", 0)
     if progress is not None and not callable(progress):
         raise InputError(f"progress is {progress!r}; a function of a text is expected, or None")
     if outcome_learner is not None and not (hasattr(outcome_learner, "fit") and hasattr(outcome_learner, "predict")):

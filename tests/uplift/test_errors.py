@@ -113,6 +113,10 @@ def test_a_column_that_holds_no_numbers(make, name, roles, mend, kind):
         ({"cost": "payed"}, ["cost column 'payed' is not in the table", "Did you mean 'paid'?"]),
         ({"user_id": "idd"}, ["user_id column 'idd' is not in the table", "Did you mean 'id'?"]),
         ({"activeness": "visit"}, ["activeness column 'visit' is not in the table", "Did you mean 'visits'?"]),
+        (
+            {"activeness": "spend"},
+            ["'spend', which has another role", "before the treatment"],
+        ),
         ({"value": "revenue"}, ["'revenue'", "There is 'id', 'arm', 'age'"]),
         ({"features": []}, ["features is []", "at least one column name"]),
         ({"features": "age"}, ["features is 'age'", "a list"]),

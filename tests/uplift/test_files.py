@@ -36,6 +36,13 @@ def test_missing(tmp_path):
         read_table(tmp_path / "gone.parquet")
 
 
+def test_home(tmp_path, monkeypatch):
+    """What pyarrow writes to ~ is read from there."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    pq.write_table(pa.table({"a": [1]}), "~/log.parquet")
+    assert read_table("~/log.parquet").to_pydict() == {"a": [1]}
+
+
 def test_folder(tmp_path):
     """A folder instead of a file in it."""
     with pytest.raises(InputError, match=r"is a folder; give the path of one Parquet or CSV file"):

@@ -121,7 +121,7 @@ def holed(table, cell):
         (VALUE[:3], COST, None, r"value has shape \(3, 3\) and cost \(4, 3\)"),
         (VALUE[:, :2], COST[:, :2], None, r"both must be \(users, 3\), a column for each of none, mail, 10\.5 EUR"),
         (VALUE[0], COST[0], None, r"value has shape \(3,\)"),
-        (VALUE, COST, np.arange(3), r"user_id has 3 entries for 4 users"),
+        (VALUE, COST, np.arange(3), r"user_id has shape \(3,\) for 4 users"),
         (holed(VALUE, np.nan), COST, None, r"value has 1 missing \(NaN\) of 12 cells, the first in row 2"),
         (VALUE, holed(COST, -np.inf), None, r"cost has 1 infinite of 12 cells, the first in row 2"),
     ],
@@ -173,3 +173,13 @@ def test_single_precision_stays_single(tmp_path):
     """What was written as float32 is read as float32."""
     Response(VALUE.astype(np.float32), COST.astype(np.float32), ARMS).write(tmp_path / "r.parquet")
     assert Response.read(tmp_path / "r.parquet").value.dtype == np.float32
+
+
+def test_ids_that_no_table_can_hold(tmp_path):
+    with pytest.raises(InputError, match=r"user_id has shape \(\) for 4 users"):
+        Response(VALUE, COST, ARMS, 7)
+    assert Response(VALUE, COST, ARMS, [7, 8, 9, 10]).take(np.array([2])).user_id.tolist() == [9]
+    mixed = Response(VALUE, COST, ARMS, np.array([7, "a", 9, 10], dtype=object))
+    with pytest.raises(InputError, match=r"the response table cannot be written to .*r\.parquet"):
+        mixed.write(tmp_path / "r.parquet")
+    assert not (tmp_path / "r.parquet").exists()

@@ -24,7 +24,7 @@ def test_a_generator_is_used_as_it_is():
     assert stream(generator, "split") is generator
 
 
-@pytest.mark.parametrize("seed", [-1, 1.5, "a", None])
+@pytest.mark.parametrize("seed", [-1, 1.5, "a", None, True])
 def test_what_is_no_seed_is_refused(seed):
     with pytest.raises(InputError, match=r"seed is .*; a whole number of at least 0"):
         stream(seed, "split")

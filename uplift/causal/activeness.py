@@ -12,7 +12,7 @@ from uplift.campaign import Campaign
 from uplift.causal.adjustment import Adjustment, adjust
 from uplift.causal.estimate import Estimate, check_campaign, raw_effect
 from uplift.cells import check_finite
-from uplift.errors import InputError, check_fraction
+from uplift.errors import InputError, check_fraction, check_whole
 from uplift.words import counted
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def strata(activeness: ArrayLike, n_strata: int = 5) -> NDArray[np.int64]:
     and for fewer than 2 strata.
     """
     a = _checked(activeness)
-    if not isinstance(n_strata, int | np.integer) or n_strata < 2:
-        raise InputError(f"n_strata is {n_strata!r}; a whole number of at least 2 is expected")
+    check_whole(n_strata, "n_strata", 2)
     group = np.searchsorted(_cuts(a, n_strata), a, side="left")
     codes = np.unique(group, return_inverse=True)[1]
     return np.asarray(codes, dtype=np.int64)

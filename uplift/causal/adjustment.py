@@ -10,7 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from uplift.campaign import Campaign
 from uplift.causal.assignment import covariates, default_outcome_model, estimate_propensity
-from uplift.causal.crossfit import assign_folds, check_outcome_model, cross_fit_outcome, seeded_clone
+from uplift.causal.crossfit import (
+    assign_folds,
+    check_classifier,
+    check_outcome_model,
+    cross_fit_outcome,
+    seeded_clone,
+)
 from uplift.causal.estimate import (
     TARGETS,
     Array,
@@ -270,7 +276,8 @@ def adjust(
 
     Parameters
     ----------
-    propensity_model : scikit-learn classifier. None: small boosted trees.
+    propensity_model : scikit-learn classifier, asked only where the campaign states no propensities. None: small
+        boosted trees.
     outcome_model : regressor or classifier, fitted once an arm, or a response learner such as `SLearner()`, fitted
         once; its averages are then corrected for confounding and for its own shrinkage. None: boosted trees an arm.
     n_folds, seed : of the cross-fitting; random states that a model leaves open follow from the seed.
@@ -295,12 +302,14 @@ def adjust(
     (500, 5)
     """
     check_campaign(campaign)
-    if not (isinstance(trim, int | float | np.floating) and 0 <= trim < 0.5):
+    if not (isinstance(trim, int | float | np.number) and 0 <= trim < 0.5):
         raise InputError(f"trim is {trim!r}; a propensity from 0 to below 0.5 is expected, such as 0.01")
     n, arms = len(campaign), campaign.arms
     group = None if cluster is None else label_codes(cluster, n, "cluster")[1]
     fold = assign_folds(campaign.treatment, n_folds, seed=seed, cluster=group)
     p = campaign.propensity
+    if propensity_model is not None:
+        check_classifier(propensity_model)  # also where the campaign states propensities and it is not asked
     if p is None:
         p = estimate_propensity(campaign, model=propensity_model, fold=fold, seed=seed)
     received = p[np.arange(n), campaign.treatment]

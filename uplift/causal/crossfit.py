@@ -79,8 +79,7 @@ def cross_fit_probability(model: Any, X: ArrayLike, treatment: ArrayLike, fold: 
     classifier with `predict_proba` or refuses to learn, and for folds outside of which an arm has nobody.
     """
     check_classifier(model)
-    features, t, f = np.asarray(X), np.asarray(treatment), np.asarray(fold)
-    check_folds(f, t)
+    features, t, f = _checked(X, treatment, fold, n_arms)
     table = np.zeros((len(t), n_arms))
     for k in np.unique(f):
         inside = f == k
@@ -103,8 +102,10 @@ def cross_fit_outcome(
     """
     check_outcome_model(model)
     learner = _is_response_learner(model)
-    features, y, t, f = np.asarray(X), np.asarray(value), np.asarray(treatment), np.asarray(fold)
-    check_folds(f, t)
+    features, t, f = _checked(X, treatment, fold, n_arms)
+    y = np.asarray(value)
+    if y.shape != t.shape:
+        raise InputError(f"value has shape {y.shape} for {len(t):,} users; one number each, ({len(t)},), is expected")
     table = np.empty((len(t), n_arms))
     for k in np.unique(f):
         inside = f == k
@@ -125,6 +126,25 @@ def cross_fit_outcome(
             else:
                 table[inside, j] = fitted.predict(features[inside])
     return table
+
+
+def _checked(
+    X: ArrayLike, treatment: ArrayLike, fold: ArrayLike, n_arms: int
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Features, treatments and folds of as many users, with somebody of each of the arms and nobody of another."""
+    features, t, f = np.asarray(X), np.asarray(treatment), np.asarray(fold)
+    if t.ndim != 1 or not len(t) or not np.issubdtype(t.dtype, np.integer):
+        raise InputError(f"treatment has shape {t.shape} and type {t.dtype}; whole numbers (users,) are expected")
+    if features.ndim != 2 or len(features) != len(t):
+        raise InputError(f"X has shape {features.shape} for {len(t):,} users; ({len(t)}, features) is expected")
+    arms = np.unique(t)
+    if not np.array_equal(arms, np.arange(n_arms)):
+        raise InputError(
+            f"treatment holds the arms {', '.join(map(str, arms[:10]))}, and n_arms is {n_arms!r}; every arm from 0 "
+            "to n_arms - 1 is expected to have users: number the arms of the log from 0"
+        )
+    check_folds(f, t)
+    return features, t, f
 
 
 def check_classifier(model: Any) -> None:

@@ -11,6 +11,7 @@ from uplift.errors import InputError
 
 PER_SPREAD = 0.91  # log risk ratio per standard deviation of the outcome
 HALF_WIDTH = 1.78  # the same, times the normal quantile of a 95% interval
+LARGEST_LOG = 700.0  # floats end at e^709
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,12 @@ def e_value_of_effect(effect: Estimate, spread: float) -> EValue:
         raise InputError(f"spread is {spread!r}; the standard deviation of the value, above 0, is expected")
     middle = PER_SPREAD * effect.estimate / spread
     reach = HALF_WIDTH * effect.standard_error / spread
+    if abs(middle) + reach > LARGEST_LOG:
+        raise InputError(
+            f"spread is {spread!r} for an effect of {effect.estimate:.3g} +- {effect.standard_error:.3g}, so many "
+            "standard deviations that no risk ratio tells it; the standard deviation of the value, in the units of "
+            "the effect, is expected"
+        )
     return e_value(float(np.exp(middle)), (float(np.exp(middle - reach)), float(np.exp(middle + reach))))
 
 

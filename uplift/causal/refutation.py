@@ -225,8 +225,8 @@ def subset(
     `estimate`, `arm`, `target` and what is raised: as for `placebo_treatment`; for a share, as `Campaign.split`.
     """
     estimate = estimator_of(campaign, estimate, arm, target)
-    original = estimate(campaign)
-    refuted = estimate(campaign.split(share, stream(seed, "subset"))[0])
+    kept, _ = campaign.split(share, stream(seed, "subset"))  # refused before anything is fitted
+    original, refuted = estimate(campaign), estimate(kept)
     spread = original.standard_error * np.sqrt((1 - share) / share)
     return Refutation("subset", original, refuted, original.estimate, float(ndtri((1 + LEVEL) / 2) * spread))
 

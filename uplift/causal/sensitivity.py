@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from uplift.campaign import Campaign
 from uplift.causal.estimate import Array, check_campaign, effective_size
-from uplift.errors import InputError, check_fraction
+from uplift.errors import InputError, check_fraction, check_whole
 from uplift.seeds import stream
 from uplift.words import counted, wrapped
 
@@ -157,13 +157,13 @@ def policy_sensitivity(
     z = _arms(decision, campaign, "decision")
     z0 = np.zeros_like(z) if comparison is None else _arms(comparison, campaign, "comparison")
     ratios = _odds_ratios(gammas)
-    if not isinstance(n_bootstrap, int | np.integer) or n_bootstrap < 0:
-        raise InputError(f"n_bootstrap is {n_bootstrap!r}; a whole number of resamples, 0 for none, is expected")
+    check_whole(n_bootstrap, "n_bootstrap", 0, ", 0 for no resamples")
     check_fraction(level, "level", 0.95)
     moved = z != z0
     p, anyone, ones = campaign.propensity, np.ones(len(z), dtype=bool), np.ones(len(z))
-    everybody = _Side.of(campaign, p, z, anyone)
-    there, instead = _Side.of(campaign, p, z, moved), _Side.of(campaign, p, z0, moved)
+    everybody = _Side.of(campaign, p, z, anyone, "decision")
+    there = _Side.of(campaign, p, z, moved, "decision")
+    instead = _Side.of(campaign, p, z0, moved, "comparison")
 
     def gain(gamma: float, count: Array) -> tuple[float, float]:
         """Bounds of the gain with every user counted `count` times."""
@@ -210,12 +210,14 @@ class _Side:
     odds: Array  # 1 / p - 1 of the arm received
 
     @classmethod
-    def of(cls, campaign: Campaign, propensity: Array, decision: NDArray[np.int64], among: NDArray[np.bool_]) -> Self:
+    def of(
+        cls, campaign: Campaign, propensity: Array, decision: NDArray[np.int64], among: NDArray[np.bool_], name: str
+    ) -> Self:
         """The users of `among` who received their decision; raises InputError when there is none of them."""
         rows = np.flatnonzero((campaign.treatment == decision) & among)
         if not len(rows) and among.any():
             raise InputError(
-                f"of {int(among.sum()):,} users no one received the arm that the decision (or the comparison) gives; "
+                f"of {int(among.sum()):,} users no one received the arm that the {name} gives; "
                 "the log cannot tell what it is worth"
             )
         rows = rows[np.argsort(-campaign.value[rows], kind="stable")]

@@ -16,6 +16,7 @@ from uplift.campaign import Campaign
 from uplift.datasets.registry import CRITEO_BYTES, CRITEO_SHA256
 from uplift.datasets.store import fetch
 from uplift.errors import InputError
+from uplift.files import expanded
 from uplift.seeds import stream
 
 FEATURES = tuple(f"f{j}" for j in range(12))
@@ -63,7 +64,7 @@ def criteo_uplift(
     without rows, and more rows wanted than there are.
     """
     _check_roles(value, cost, rows)
-    source = fetch("criteo_uplift") if path is None else Path(path)
+    source = fetch("criteo_uplift") if path is None else expanded(path)
     if not source.is_file():
         raise InputError(f"{source} does not exist; give the path of criteo-research-uplift-v2.1.csv.gz")
     if verify:

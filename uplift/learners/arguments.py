@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from uplift.cells import check_finite
 from uplift.errors import InputError, check_unique, nearest
-from uplift.propensity import check_propensity
+from uplift.propensity import check_propensity, check_unnamed
 
 Array = NDArray[np.float64]
 SMALLEST_SPREAD = 1e-5  # of the largest amount; single precision ends at 1e-7
@@ -19,7 +19,10 @@ LARGEST = 1e30  # learners compute in single precision inside, whose range ends 
 def amounts(cells: ArrayLike, name: str, n: int) -> Array:
     """One finite number a user, (n,), of a size and a spread that single precision can hold."""
     try:
-        array = np.asarray(cells, dtype=np.float64)
+        given = np.asarray(cells)
+        if given.dtype.kind in "USOT" and any(isinstance(cell, str) for cell in given.flat):
+            raise TypeError  # digits in text are names until somebody says otherwise
+        array = given.astype(np.float64)
     except (TypeError, ValueError):
         raise InputError(f"{name} holds no numbers; one number a user, ({n},), is expected") from None
     _check_length(array, name, n)
@@ -48,8 +51,8 @@ def arm_codes(
     """
     t = np.asarray(treatment)
     _check_length(t, "treatment", n)
-    if isinstance(arms, str):
-        raise InputError(f"arms is the text {arms!r}; a list of names, control first, is expected")
+    if isinstance(arms, str) or not (arms is None or isinstance(arms, Iterable)):
+        raise InputError(f"arms is {arms!r}; a list of names, control first, is expected")
     names = None if arms is None else tuple(str(arm) for arm in arms)
     if names is not None:
         check_unique(names, "arm", "arms: the", "name each arm once")
@@ -78,8 +81,9 @@ def arm_codes(
     return t.astype(np.int64), names
 
 
-def propensity_cells(propensity: ArrayLike, n: int, t: NDArray[np.int64], names: tuple[str, ...]) -> Array:
+def propensity_cells(propensity: ArrayLike, n: int, names: tuple[str, ...]) -> Array:
     """The table (n, K+1) of probabilities above 0 whose rows sum to 1."""
+    check_unnamed(propensity)
     try:
         p = np.asarray(propensity, dtype=np.float64)
     except (TypeError, ValueError):
@@ -89,13 +93,6 @@ def propensity_cells(propensity: ArrayLike, n: int, t: NDArray[np.int64], names:
         ) from None
     if p.shape != (n, len(names)):
         raise InputError(f"propensity has shape {p.shape}; (users, arms) = {(n, len(names))} is expected")
-    wrong = ~((p > 0) & (p <= 1))
-    if wrong.any():
-        row, j = (int(k) for k in np.argwhere(wrong)[0])
-        raise InputError(
-            f"propensity is {p[row, j]:g} for arm {names[j]!r} in row {row:,}, outside (0, 1], one of "
-            f"{int(wrong.sum()):,} such cells; drop these rows or mend their propensity"
-        )
     return check_propensity(p, names)
 
 

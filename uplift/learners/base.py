@@ -8,6 +8,7 @@ from typing import Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from uplift.errors import InputError
 from uplift.learners.arguments import amounts
 from uplift.learners.log import check_log
 from uplift.response import Response
@@ -86,7 +87,13 @@ def factual_r2(
     log = check_log(X, value, treatment, None, propensity, predicted.arms, missing=True, every_arm=False)
     weight = np.ones(len(log.value)) if log.weight is None else log.weight
     if sample_weight is not None:
-        weight = weight * amounts(sample_weight, "sample_weight", len(weight))
+        given = amounts(sample_weight, "sample_weight", len(weight))
+        if given.min() < 0 or given.max() == 0:
+            raise InputError(
+                f"sample_weight runs from {given.min():g} to {given.max():g}; weights of at least 0 are expected, "
+                "not all of them 0"
+            )
+        weight = weight * given
     at_received = np.asarray(predicted.value, dtype=np.float64)[np.arange(len(log.value)), log.treatment]
     mean = np.average(log.value, weights=weight)
     spread = float(weight @ (log.value - mean) ** 2)

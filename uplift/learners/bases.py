@@ -55,7 +55,8 @@ def fit_cost(
     base, cost_base = bases
     if cost_base is None and base is not None and is_regressor(checked_base(base)):
         cost_base = base
-    model = default_cost_base(seed, cost, smallest_arm) if cost_base is None else cost_base
+    known = cost_base is not None
+    model = checked_base(cost_base, "cost_base") if known else default_cost_base(seed, cost, smallest_arm)
     return fit_base(model, seed, X, cost, weight, smallest_arm)
 
 
@@ -84,11 +85,31 @@ def fit_base(base: Any, seed: int, X: NDArray[np.float32], y: Array, weight: Arr
     return model.fit(X, y, sample_weight=weight)
 
 
-def checked_base(base: Any) -> Any:
+def checked_base(base: Any, name: str = "base") -> Any:
     """The base, if it is a regressor or a classifier and not its class or its name."""
-    if not isinstance(base, type) and hasattr(base, "fit") and (is_regressor(base) or is_classifier(base)):
+    if _is_estimator(base) and (is_regressor(base) or is_classifier(base)):
         return base
-    raise InputError(f"base is {base!r}; a scikit-learn regressor or classifier is expected, such as Ridge()")
+    raise InputError(f"{name} is {base!r}; a scikit-learn regressor or classifier is expected, such as Ridge()")
+
+
+def checked_regressor(base: Any, name: str) -> Any:
+    """The base, if it is a regressor and not its class or its name."""
+    if _is_estimator(base) and is_regressor(base):
+        return base
+    raise InputError(f"{name} is {base!r}; a scikit-learn regressor is expected, such as Ridge()")
+
+
+def checked_classifier(base: Any, name: str) -> Any:
+    """The base, if it is a classifier of probabilities and not its class or its name."""
+    if _is_estimator(base) and is_classifier(base) and hasattr(base, "predict_proba"):
+        return base
+    raise InputError(
+        f"{name} is {base!r}; a scikit-learn classifier with predict_proba is expected, such as LogisticRegression()"
+    )
+
+
+def _is_estimator(base: Any) -> bool:
+    return not isinstance(base, type) and hasattr(base, "fit") and hasattr(base, "__sklearn_tags__")
 
 
 def expected(model: Any, X: NDArray[np.float32]) -> Array:

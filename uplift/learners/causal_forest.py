@@ -94,7 +94,7 @@ class CausalForest(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries
             raise InputError(f"n_estimators is {self.n_estimators!r}; a multiple of 4 is expected, such as 200")
         if not (isinstance(self.min_samples_leaf, int | np.integer) and self.min_samples_leaf >= 1):
             raise InputError(f"min_samples_leaf is {self.min_samples_leaf!r}; 1 user or more is expected")
-        if not 0 < self.max_samples <= 0.5:
+        if not (isinstance(self.max_samples, int | float | np.number) and 0 < self.max_samples <= 0.5):
             raise InputError(f"max_samples is {self.max_samples!r}; a share above 0 and up to 0.5 is expected")
         parts = nuisance(log, self.base, self.propensity_base, seed, with_arm=False)
         model = CausalForestDML(

@@ -93,7 +93,7 @@ class DRLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no
         log = checked_log(self, X, value, treatment, cost, propensity, arms, missing=self._missing())
         from econml.dr import DRLearner as EconMLDRLearner
 
-        if not 0 <= self.min_propensity < 0.5:
+        if not (isinstance(self.min_propensity, int | float | np.number) and 0 <= self.min_propensity < 0.5):
             raise InputError(f"min_propensity is {self.min_propensity!r}; a probability below 0.5 is expected")
         parts = nuisance(log, self.base, self.propensity_base, seed, with_arm=True)
         model = EconMLDRLearner(

@@ -95,7 +95,7 @@ def check_log(
     y = amounts(value, "value", n)
     c = np.zeros(n) if cost is None else amounts(cost, "cost", n)
     t, names = arm_codes(treatment, arms, n, every_arm=every_arm)
-    p = None if propensity is None else propensity_cells(propensity, n, t, names)
+    p = None if propensity is None else propensity_cells(propensity, n, names)
     weight = None
     if p is not None:
         received = p[np.arange(n), t]

@@ -41,11 +41,11 @@ class NeuralResponse(BaseEstimator):  # type: ignore[misc]  # scikit-learn carri
     batch_size : users in a step; logs under 100 times that take n / 100 (32 at least).
     lr : the highest learning rate of the one-cycle schedule of AdamW.
     weight_decay : of AdamW, on all weights but not on biases; None takes 40 / sqrt(n), within .1 and .3.
-    value_likelihood, cost_likelihood : "gaussian", "bernoulli" (two amounts an arm), "poisson" (nothing negative),
-        "zero_inflated_lognormal" (spend of the few who buy), or "auto": the first that fits of bernoulli (each arm
-        knows two amounts at most), gaussian (something is negative, or the smallest amount is above twice the
-        standard deviation), poisson (a cost, or a value of at most 20 different amounts), zero-inflated lognormal
-        (more than half are at 0), gaussian. What is predicted is the mean.
+    value_likelihood, cost_likelihood : "gaussian", "bernoulli" (a value of the same two amounts in all arms; a cost
+        of two amounts an arm), "poisson" (nothing negative), "zero_inflated_lognormal" (spend of the few who buy),
+        or "auto": the first that fits of bernoulli, gaussian (something is negative, or the smallest amount is above
+        twice the standard deviation), poisson (a cost, or a value of at most 20 different amounts), zero-inflated
+        lognormal (more than half are at 0), gaussian. What is predicted is the mean.
     monotone : None, "value", "cost" or "both": what may not fall from each arm to the next, control first.
     device : "auto" (CUDA where there is one), "cpu" or another name of torch.
     seed : of the first weights and of the batches.

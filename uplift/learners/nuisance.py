@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from uplift.causal.assignment import default_propensity_model
 from uplift.errors import InputError
 from uplift.fitting import seeded
-from uplift.learners.bases import Array, checked_base, default_base
+from uplift.learners.bases import Array, checked_base, checked_classifier, default_base
 from uplift.learners.log import Log
 
 FOLDS = 3
@@ -67,10 +67,9 @@ def nuisance(log: Log, base: Any, propensity_base: Any, seed: int, *, with_arm: 
         _check_labels(log.value, type(base).__name__)
     outcome = seeded(base, seed)
     if log.propensity is None:
-        if propensity_base is not None and not is_classifier(propensity_base):
-            raise InputError(f"propensity_base is {propensity_base!r}; a scikit-learn classifier is expected")
-        arm = default_propensity_model(rows) if propensity_base is None else clone(propensity_base)
-        return Nuisance(outcome, seeded(arm, seed), None)
+        base_of_arm = default_propensity_model(rows) if propensity_base is None else propensity_base
+        arm = seeded(clone(checked_classifier(base_of_arm, "propensity_base")), seed)
+        return Nuisance(outcome, arm, None)
     K1 = len(log.arms)
     seen = [*range(d), *(range(d + K1, d + 2 * K1 - 1) if with_arm else ())]
     blind = make_pipeline(ColumnTransformer([("features", "passthrough", seen)]), outcome)

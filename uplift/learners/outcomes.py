@@ -45,12 +45,13 @@ class Outcome:
     ) -> Self:
         """The outcome `name` ("value" or "cost") of the log y (n,), whose arms range from low to high, each (K+1,).
 
-        "auto" takes the first that fits: bernoulli where each arm knows two amounts at most (a visit, or a cost paid
-        only on redemption); gaussian where something is negative, or where the smallest amount is above twice the
-        standard deviation (a Poisson count never stays so far from 0); poisson for a cost, so that no incentive is
-        predicted to be free, and for a value of at most 20 different amounts (a count); zero-inflated lognormal
-        where more than half of the users are at 0; else gaussian. No rule depends on the unit of money. Raises
-        InputError for an unknown name and for an outcome outside the support of the likelihood asked for.
+        "auto" takes the first that fits: bernoulli where everybody is at the lower or the upper end of the arm's
+        range (a visit, or a cost paid only on redemption); gaussian where something is negative, or where the
+        smallest amount is above twice the standard deviation (a Poisson count never stays so far from 0); poisson
+        for a cost, so that no incentive is predicted to be free, and for a value of at most 20 different amounts (a
+        count); zero-inflated lognormal where more than half of the users are at 0; else gaussian. No rule depends on
+        the unit of money. Raises InputError for an unknown name and for an outcome outside the support of the
+        likelihood asked for.
         """
         if not isinstance(likelihood, str) or likelihood not in ("auto", *LIKELIHOODS):
             raise InputError(
@@ -63,8 +64,9 @@ class Outcome:
         if likelihood == "auto":
             likelihood = _fitting(name, y, two)
         if likelihood == "bernoulli" and not two:
+            where = "the same two amounts in all arms" if name == "value" else "two amounts in each arm"
             raise InputError(
-                f"{name}_likelihood is 'bernoulli', but {name} is not one of two amounts in each arm"
+                f"{name}_likelihood is 'bernoulli', but {name} is not one of {where}"
                 f"{', both rising from arm to arm as monotone asks for' if monotone else ''}; "
                 "take 'poisson' or 'gaussian'"
             )

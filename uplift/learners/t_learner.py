@@ -26,7 +26,7 @@ class TLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no 
     base : scikit-learn regressor or classifier of the value; None takes LightGBM. Of a classifier the expected
         label is used, so labels must be numbers.
     cost_base : the same for the cost; None takes `base` where that is a regressor, else LightGBM with a
-        Poisson loss where no logged cost is negative (`default_cost_base` says why).
+        Poisson loss where no logged cost is negative, so that no paid incentive is predicted to be free.
     seed : whole number or numpy Generator, from which the base models are seeded.
 
     Attributes

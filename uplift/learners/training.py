@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uplift.errors import InputError
+from uplift.errors import InputError, check_number, check_whole
 
 STEPS_AN_EPOCH = 100  # smaller logs take smaller batches, so that they see as many steps as large ones
 SMALLEST_BATCH = 32
@@ -44,18 +44,10 @@ class Schedule:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
-            count = getattr(self, name)
-            if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-                raise InputError(f"{name} is {count!r}; a whole number of at least 1 is expected")
-        for name, least in (("lr", "above 0"), ("weight_decay", "of at least 0, or None")):
-            number = getattr(self, name)
-            if name == "weight_decay" and number is None:
-                continue
-            is_number = isinstance(number, int | float | np.number) and not isinstance(number, bool)
-            if not is_number or not math.isfinite(number) or number < 0:
-                raise InputError(f"{name} is {number!r}; a number {least} is expected")
-        if self.lr == 0:
-            raise InputError("lr is 0; a number above 0 is expected, such as 0.01")
+            check_whole(getattr(self, name), name)
+        check_number(self.lr, "lr", "above 0", ", such as 0.01")
+        if self.weight_decay is not None:
+            check_number(self.weight_decay, "weight_decay", more=", or None")
         if self.progress is not None and not callable(self.progress):
             raise InputError(
                 f"progress is {self.progress!r}; a function of (epoch, epochs, mean loss) is expected, or None"

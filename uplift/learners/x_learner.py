@@ -7,12 +7,11 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, clone, is_classifier
 
-from uplift.errors import InputError
 from uplift.fitting import seeded
 from uplift.learners.base import factual_score
-from uplift.learners.bases import Array, expected, fit_base, takes_missing
+from uplift.learners.bases import Array, checked_classifier, checked_regressor, expected, fit_base, takes_missing
 from uplift.learners.costs import ArmCosts
 from uplift.learners.features import read_features
 from uplift.learners.log import Log, checked_log
@@ -88,9 +87,9 @@ class XLearner(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no 
         self.propensity_model_ = _fit_propensity(self.propensity_base, log, seed)
         self.value_models_ = fit_levels(self.base, seed, log)
         effect_base = self.effect_base
-        if effect_base is not None and not is_regressor(effect_base):
-            raise InputError(f"effect_base is {effect_base!r}; a regressor is expected: effects are amounts")
-        if effect_base is None and self.base is not None and not is_classifier(self.base):
+        if effect_base is not None:
+            effect_base = checked_regressor(effect_base, "effect_base")  # effects are amounts
+        elif self.base is not None and not is_classifier(self.base):
             effect_base = self.base
         control = log.of_arm(0)
         self.effect_models_ = []
@@ -147,7 +146,5 @@ def _fit_propensity(base: Any, log: Log, seed: int) -> Any:
     """A fitted clone of the classifier of the arm; None for None."""
     if base is None:
         return None
-    if isinstance(base, type) or not is_classifier(base):
-        raise InputError(f"propensity_base is {base!r}; a scikit-learn classifier is expected: LogisticRegression()")
     codes: NDArray[np.int64] = log.treatment
-    return seeded(clone(base), seed).fit(log.X, codes)
+    return seeded(clone(checked_classifier(base, "propensity_base")), seed).fit(log.X, codes)

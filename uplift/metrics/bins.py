@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 from numpy.typing import ArrayLike
 
-from uplift.errors import InputError
+from uplift.errors import InputError, check_whole
 from uplift.metrics.curve import Array, Curve, standard_error
 from uplift.metrics.log import Ranked, choice, columns, like, ranked, vector
 
@@ -51,8 +51,7 @@ def calibration(
     [1.0, 4.0]
     """
     choice(normalisation, (GAP, ECONML), "normalisation")
-    if not isinstance(bins, int | np.integer) or bins < 1:
-        raise InputError(f"bins is {bins!r}; a whole number of at least 1 is expected")
+    check_whole(bins, "bins")
     log = _one_treatment(effect, value, treatment, propensity, scores)
     cut_by = log.score if reference is None else vector(reference, "reference")
     if normalisation == ECONML:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from uplift.cells import check_finite
 from uplift.errors import InputError, nearest
 from uplift.metrics.curve import Array
-from uplift.propensity import check_propensity
+from uplift.propensity import check_propensity, check_unnamed
 
 LARGEST = 1e100
 
@@ -78,8 +78,8 @@ def ranked(
     return Ranked(best, treated, control, y, money)
 
 
-def vector(cells: ArrayLike | None, what: str) -> Array:
-    """A row of finite numbers as float64, shape (n,)."""
+def finite(cells: ArrayLike | None, what: str) -> Array:
+    """Finite numbers as float64, of the shape that they have."""
     if cells is None:
         raise InputError(f"{what} is missing; one number a user is expected")
     for table in ("roi", "effect"):
@@ -99,6 +99,14 @@ def vector(cells: ArrayLike | None, what: str) -> Array:
     return array
 
 
+def vector(cells: ArrayLike, what: str) -> Array:
+    """A row of finite numbers of any length, shape (m,)."""
+    array = finite(cells, what)
+    if array.ndim != 1:
+        raise InputError(f"{what} has shape {array.shape}; a row of numbers, (m,), is expected")
+    return array
+
+
 def _check_size(array: Array, what: str, smallest: float) -> None:
     """Refuse amounts whose squares leave the range of floats, which would end in a false certainty or in none."""
     largest = float(np.abs(array).max())
@@ -111,7 +119,7 @@ def _check_size(array: Array, what: str, smallest: float) -> None:
 
 def columns(cells: ArrayLike, what: str) -> Array:
     """Predictions as a table (n, K); a row of n numbers is the one column of K = 1."""
-    array = vector(cells, what)
+    array = finite(cells, what)
     if array.ndim not in (1, 2):
         raise InputError(f"{what} has shape {array.shape}; (users,) or (users, treatments) is expected")
     return array.reshape(len(array), -1)
@@ -119,7 +127,7 @@ def columns(cells: ArrayLike, what: str) -> Array:
 
 def outcomes(cells: ArrayLike | None, what: str, n: int) -> Array:
     """One number a user, as many as there are predictions."""
-    array = vector(cells, what)
+    array = finite(cells, what)
     if array.shape != (n,):
         raise InputError(
             f"{what} has shape {array.shape} for {n:,} predictions; one number a user, ({n},), is expected"
@@ -161,7 +169,8 @@ def propensities(propensity: ArrayLike | None, t: NDArray[np.int64], K: int) -> 
     """Probability of every arm, (n, K+1), from that table or, with one treatment, from its probability (n,)."""
     if propensity is None:
         return None
-    p = vector(propensity, "propensity")
+    check_unnamed(propensity)
+    p = finite(propensity, "propensity")
     if p.shape == (len(t),) and K == 1:
         p = np.column_stack([1 - p, p])
     if p.shape != (len(t), K + 1):

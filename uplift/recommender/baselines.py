@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from uplift.errors import InputError
+from uplift.errors import InputError, check_whole
 from uplift.recommender.histories import Histories
 
 
@@ -27,7 +27,9 @@ class Popularity:
     @classmethod
     def fit(cls, train: Histories, n_items: int) -> Self:
         """Count the events of each item. Raises InputError without events and for codes beyond n_items."""
-        _check(train, n_items)
+        check_codes(train, n_items)
+        if not len(train.items):
+            raise InputError(f"the training part has no events of {len(train):,} users; at least one is expected")
         return cls(np.bincount(train.items, minlength=n_items + 1)[1:].astype(np.int64))
 
     def scores(
@@ -94,12 +96,10 @@ def _places(*keys: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(place - place[first][np.cumsum(first) - 1], dtype=np.int64)
 
 
-def _check(train: Histories, n_items: int) -> None:
-    if isinstance(n_items, bool) or not isinstance(n_items, int | np.integer) or n_items < 1:
-        raise InputError(f"n_items is {n_items!r}; a whole number of at least 1 is expected")
-    if not len(train.items):
-        raise InputError(f"the training part has no events of {len(train):,} users; at least one is expected")
-    if train.items.max() > n_items:
+def check_codes(train: Histories, n_items: int) -> None:
+    """Refuse a training part with item codes beyond n_items."""
+    check_whole(n_items, "n_items")
+    if train.items.max(initial=0) > n_items:
         raise InputError(
             f"the training part has item code {train.items.max():,}; codes 1 to n_items={n_items:,} are expected"
         )

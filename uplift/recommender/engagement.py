@@ -57,17 +57,11 @@ class Calibration:
         """
         from sklearn.linear_model import LogisticRegression
 
-        r, h = np.asarray(raw, dtype=np.float64), np.asarray(hit, dtype=np.float64)
+        r, h = _shares(raw, "raw"), _shares(hit, "hit")
         if r.ndim != 1 or r.shape != h.shape or not len(r):
             raise InputError(
                 f"raw and hit have shapes {r.shape} and {h.shape}; one number a query, (q,), is expected"
             )
-        for name, values in (("raw", r), ("hit", h)):
-            wrong = ~((values >= 0) & (values <= 1))
-            if wrong.any():
-                raise InputError(
-                    f"{name} is {values[wrong][0]} at query {int(np.argmax(wrong)):,}; 0 to 1 is expected"
-                )
         hits = h.sum()
         target = h * (hits + 1) / (hits + 2) + (1 - h) / (len(h) - hits + 2)
         odds = _log_odds(r)
@@ -83,9 +77,24 @@ class Calibration:
         return cls(float(logit(target.mean())), 0.0)
 
     def probability(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Calibrated engagement of raw engagement (0..1), same shape; 0, of a user with no item left, stays 0."""
-        r = np.asarray(raw, dtype=np.float64)
+        """Calibrated engagement of raw engagement (0..1), same shape; 0, of a user with no item left, stays 0.
+
+        Raises InputError for what is not in 0..1.
+        """
+        r = _shares(raw, "raw")
         return np.where(r > 0, expit(self.intercept + self.slope * _log_odds(r)), 0.0)
+
+
+def _shares(cells: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Numbers in 0..1, of the shape that they have."""
+    try:
+        array = np.asarray(cells, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} holds no numbers; 0 to 1 is expected") from None
+    wrong = ~((array >= 0) & (array <= 1))
+    if wrong.any():
+        raise InputError(f"{name} is {array[wrong][0]} at query {int(np.argmax(wrong)):,}; 0 to 1 is expected")
+    return array
 
 
 def raw_engagement(

@@ -117,6 +117,9 @@ def add_features(
             f"{int(np.argmax(missing)):,} (counted from 0); say what engagement such users get, "
             "engagement=empty_engagement(recommender), or drop these rows"
         )
+    known = isinstance(engagement, int | float | np.number | None)
+    if not known or (engagement is not None and not 0 <= engagement <= 1):
+        raise InputError(f"engagement is {engagement!r}; a probability is expected: empty_engagement(recommender)")
     columns = []
     for name in names:
         cells = np.asarray(features[name])[place] if len(features) else np.zeros(len(place), dtype=np.float32)

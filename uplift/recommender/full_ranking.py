@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from uplift.errors import InputError, nearest
+from uplift.errors import InputError, check_whole, nearest
 
 if TYPE_CHECKING:
     from uplift.recommender.histories import Histories
@@ -120,8 +120,7 @@ def rank_targets(
     if seen not in SEEN:
         raise InputError(f"seen is {seen!r}; one of {', '.join(map(repr, SEEN))} is expected.{nearest(seen, SEEN)}")
     for name, number in (("n_items", n_items), ("batch", batch)):
-        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
-            raise InputError(f"{name} is {number!r}; a whole number of at least 1 is expected")
+        check_whole(number, name)
     q, target = len(queries), np.asarray(queries.target, dtype=np.int64)
     for what, codes in (("target", target), ("history", queries.histories.items)):
         if len(codes) and (codes.min() < 1 or codes.max() > n_items):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t
 
-from uplift.errors import InputError, check_fraction
+from uplift.errors import InputError, check_fraction, check_number, check_whole
 
 FEWEST = 30  # queries of a group that can be judged; of fewer, equal changes would look like certainty
 
@@ -71,11 +71,16 @@ def gate(
     Assumes queries that did not choose what they judge, each of another user, and enough of them for a normal mean.
     Misleads at epsilon 0: most true small gains are turned away, and of many groups whose true change is 0 the share
     (1 - level) / 2 passes all the same. A larger epsilon lets harm up to itself through.
-    Raises InputError for arrays of other lengths, a change that is not finite, groups that are not there, an epsilon
-    below 0 and a level outside (0, 1).
+    Raises InputError for arrays of other lengths, a change that is not finite, groups that are not there, fewer
+    than 1 group, an epsilon below 0 and a level outside (0, 1).
     """
     check_gate(epsilon, level)
-    b, a = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
+    check_whole(n_groups, "n_groups")
+    check_whole(fewest, "fewest")
+    try:
+        b, a = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError("before or after holds no numbers; the metric of each query, (q,), is expected") from None
     z = np.asarray(group)
     if b.ndim != 1 or a.shape != b.shape or z.shape != b.shape:
         raise InputError(
@@ -108,5 +113,4 @@ def gate(
 def check_gate(epsilon: float, level: float) -> None:
     """Raise InputError for a harm that is no number of at least 0, and a level that is not between 0 and 1."""
     check_fraction(level, "level", 0.95)
-    if isinstance(epsilon, bool) or not isinstance(epsilon, int | float | np.number) or not 0 <= epsilon < np.inf:
-        raise InputError(f"epsilon is {epsilon!r}; a number of at least 0 is expected, in units of the metric")
+    check_number(epsilon, "epsilon", more=", in units of the metric")

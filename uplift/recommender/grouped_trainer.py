@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from uplift.causal.aggregation import Rule, Step, Summary, backward, summarise
 from uplift.causal.aggregation import rule as named_rule
-from uplift.errors import InputError
+from uplift.errors import InputError, check_number, check_whole
 from uplift.learners.training import learning, torch_generator
 from uplift.recommender.batches import Examples, epoch, n_steps
 from uplift.seeds import stream
@@ -191,8 +191,7 @@ class GroupedTrainer:
             count = getattr(self, name)
             if name == "patience" and count is None:
                 continue
-            if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-                raise InputError(f"{name} is {count!r}; a whole number of at least 1 is expected")
+            check_whole(count, name)
         for name in ("rule", "embedding_rule"):
             given = getattr(self, name)
             if not isinstance(given, str | Rule) and not (name == "embedding_rule" and given is None):
@@ -201,13 +200,10 @@ class GroupedTrainer:
                 )
             if isinstance(given, str):
                 named_rule(given)
-        for name, least in (("lr", "above 0"), ("weight_decay", "of at least 0")):
-            number = getattr(self, name)
-            is_number = isinstance(number, int | float | np.number) and not isinstance(number, bool)
-            if not is_number or not math.isfinite(number) or number < 0 or (name == "lr" and number == 0):
-                raise InputError(f"{name} is {number!r}; a number {least} is expected")
+        check_number(self.lr, "lr", "above 0")
+        check_number(self.weight_decay, "weight_decay")
         for name, known in (("weights", WEIGHTS), ("schedule", SCHEDULES)):
-            if getattr(self, name) not in known:
+            if not isinstance(getattr(self, name), str) or getattr(self, name) not in known:
                 raise InputError(f"{name} is {getattr(self, name)!r}; one of {', '.join(known)} is expected")
 
 

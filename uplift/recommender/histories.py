@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from uplift.errors import InputError
+from uplift.errors import InputError, check_whole
 from uplift.recommender.columns import codes_of, open_log, order_column, time_order
 
 
@@ -56,8 +56,7 @@ class Histories:
         L is the longest of these rows after the cut, at least 1. Raises InputError for a row that is not there and
         for a length below 1.
         """
-        if not isinstance(length, int | np.integer) or length < 1:
-            raise InputError(f"length is {length!r}; a whole number of at least 1 is expected")
+        check_whole(length, "length")
         picked = self._checked(rows)
         counts = np.minimum(self.counts[picked], length)
         places = np.arange(max(1, int(counts.max(initial=0))))

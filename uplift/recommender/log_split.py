@@ -28,7 +28,7 @@ class SplitBy:
 
     def __post_init__(self) -> None:
         for name, bound in (("validation_from", self.validation_from), ("test_from", self.test_from)):
-            if isinstance(bound, bool) or not isinstance(bound, int | float | str | None):
+            if isinstance(bound, bool) or not isinstance(bound, int | float | np.number | str | None):
                 raise InputError(
                     f"{name} is {bound!r}; a number, or a date as text such as '2024-03-01', is expected"
                 )

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from uplift.errors import InputError, nearest
+from uplift.errors import InputError, check_whole, nearest
 from uplift.recommender.backbones import Adapt, Backbone
 
 # (backbone, states (p, ...), targets (p,), negatives drawn a target or batch, generator, plugin) -> mean loss
@@ -42,11 +41,9 @@ class Loss:
     negatives: int = 4
 
     def __post_init__(self) -> None:
-        if self.name not in LOSSES:
+        if not isinstance(self.name, str) or self.name not in LOSSES:
             raise InputError(f"there is no loss {self.name!r}.{nearest(str(self.name), LOSSES)}")
-        count = self.negatives
-        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-            raise InputError(f"negatives is {count!r}; a whole number of at least 1 is expected")
+        check_whole(self.negatives, "negatives")
 
     def __call__(
         self,

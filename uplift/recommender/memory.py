@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from uplift.errors import InputError
+from uplift.errors import InputError, check_whole
+from uplift.recommender.baselines import check_codes
 from uplift.recommender.histories import Histories
 
 WEIGHTS = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0)
@@ -37,7 +38,12 @@ class Memory:
 
     @classmethod
     def fit(cls, train: Histories, n_items: int, n_groups: int) -> Self:
-        """Count the transitions of the training part (item codes 1..n_items), with weight 0 for every group."""
+        """Count the transitions of the training part (item codes 1..n_items), with weight 0 for every group.
+
+        Raises InputError for codes beyond n_items and fewer than 1 group.
+        """
+        check_codes(train, n_items)
+        check_whole(n_groups, "n_groups")
         after = np.ones(len(train.items), dtype=bool)
         after[train.offsets[:-1][train.counts > 0]] = False  # a first event comes after nothing
         later = np.flatnonzero(after)

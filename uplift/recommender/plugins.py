@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from uplift.errors import InputError
+from uplift.errors import InputError, check_whole
 from uplift.recommender.backbones import Adapt
 from uplift.seeds import stream
 
@@ -61,8 +61,7 @@ class Plugins(nn.Module):
     ) -> None:
         super().__init__()
         r = max(1, width // 2) if bottleneck is None else bottleneck
-        if isinstance(r, bool) or not isinstance(r, int | np.integer) or r < 1:
-            raise InputError(f"bottleneck is {bottleneck!r}; a whole number of at least 1 is expected, or None")
+        check_whole(r, "bottleneck", more=", or None")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(stream(seed, "plugins").integers(2**62)))
             self.of_group = nn.ModuleList(Plugin(width, int(r)) for _ in range(n_groups))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uplift.errors import InputError, nearest
+from uplift.errors import InputError, check_whole, nearest
 from uplift.recommender.full_ranking import Ranks
 
 Array = NDArray[np.float64]
@@ -91,6 +91,5 @@ def _expected(ranks: Ranks, k: int, gain: Callable[[Any], Any]) -> Array:
 
 
 def _checked(k: int) -> int:
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise InputError(f"k is {k!r}; a whole number of at least 1 is expected")
+    check_whole(k, "k")
     return int(k)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uplift.errors import InputError, check_fraction, nearest
+from uplift.errors import InputError, check_fraction, check_whole, nearest
 from uplift.recommender.full_ranking import Ranks
 from uplift.recommender.ranking_bootstrap import Intervals, means_by_group
 from uplift.recommender.ranking_metrics import METRICS, metric
@@ -125,13 +125,14 @@ def evaluate_ranking(
     unknown names. Source: percentile bootstrap, Efron and Tibshirani 1993, in the usual form; the tests compare it
     with a loop over resampled users and with the closed standard error of a mean.
     """
+    if not isinstance(metrics, Iterable):
+        raise InputError(f"metrics is {metrics!r}; names such as {SHOWN[0]!r} are expected")
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     models = tuple(str(name) for name in ranks)
     user = _same_queries(ranks, strata)
     if not names:
         raise InputError(f"metrics is empty; names such as {SHOWN[0]!r} are expected")
-    if isinstance(n_bootstrap, bool) or not isinstance(n_bootstrap, int | np.integer) or n_bootstrap < 2:
-        raise InputError(f"n_bootstrap is {n_bootstrap!r}; at least 2 resamples are expected, 1000 is usual")
+    check_whole(n_bootstrap, "n_bootstrap", 2, ", 1000 resamples are usual")
     if against is not None and against not in ranks:
         raise InputError(f"against={against!r} is none of the models.{nearest(str(against), models)}")
     check_fraction(level, "level", 0.95)

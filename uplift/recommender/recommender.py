@@ -99,7 +99,11 @@ class Recommender:
     plugin_training: PluginTraining | None = None
 
     def scorer(self, group: NDArray[np.int64] | None = None) -> NetScorer:
-        """Scores of all items as shipped; `group` (U,) are the strata of other users than those of the log."""
+        """Scores of all items, each user of the log in the stratum of the *training* events; or in `group` (U,).
+
+        Misleads as a measure of what is shipped: whoever has more events by then is answered in another stratum.
+        Of queries take `scorer_of`.
+        """
         return NetScorer(self.net, self.plugins, self.strata.group if group is None else group, self.memory)
 
     def scorer_of(self, queries: Queries) -> NetScorer:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from uplift.errors import InputError
+from uplift.errors import InputError, check_whole
 from uplift.recommender.backbones import backbone
 from uplift.recommender.batches import Windows, examples, windows
 from uplift.recommender.engagement import calibrate
@@ -18,6 +18,7 @@ from uplift.recommender.full_ranking import Counted
 from uplift.recommender.gate import Gate, check_gate
 from uplift.recommender.gated import gated_memory, gated_plugins, learnable
 from uplift.recommender.grouped_trainer import GroupedTrainer, Training
+from uplift.recommender.losses import Loss
 from uplift.recommender.memory import Memory
 from uplift.recommender.net_scorer import NetScorer
 from uplift.recommender.plugin_phase import fit_plugins
@@ -112,6 +113,13 @@ def fit_recommender(
 def check_settings(settings: RecommenderSettings) -> None:
     """Raise InputError for settings that would be refused only after the backbone has been trained."""
     s = settings
+    if not isinstance(s, RecommenderSettings):
+        raise InputError(f"settings is {s!r:.60}; RecommenderSettings(...) is expected")
+    if not isinstance(s.loss, Loss):
+        raise InputError(f"loss is {s.loss!r:.60}; a Loss is expected, such as Loss('softmax')")
+    for name, trainer in (("trainer", s.trainer), ("plugin_trainer", s.plugin_trainer)):
+        if not isinstance(trainer, GroupedTrainer) and not (name == "plugin_trainer" and trainer is None):
+            raise InputError(f"{name} is {trainer!r:.60}; a GroupedTrainer is expected, such as GroupedTrainer()")
     backbone(s.backbone, 2, width=s.width, length=s.length, dropout=s.dropout, seed=s.seed)
     activeness_strata([1, 2], s.n_strata)
     check_gate(s.epsilon, s.level)
@@ -121,9 +129,8 @@ def check_settings(settings: RecommenderSettings) -> None:
     if not isinstance(s.memory, bool):
         raise InputError(f"memory is {s.memory!r}; True or False is expected")
     for name in ("validation_queries", "gate_queries"):
-        count = getattr(s, name)
-        if count is not None and (isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1):
-            raise InputError(f"{name} is {count!r}; a whole number of at least 1 is expected, or None for all")
+        if getattr(s, name) is not None:
+            check_whole(getattr(s, name), name, more=", or None for all")
 
 
 def fit_backbone(

@@ -89,8 +89,9 @@ def leave_last_out(log: Interactions) -> Split:
     time are in the order of the rows, which then decides which is last.
 
     Misleads as a forecast: another user's training event may be later than this user's test event. `split_by_time`
-    has no such leak.
+    has no such leak. Raises InputError for anything but `Interactions`.
     """
+    _check_log(log)
     asked = np.flatnonzero(log.counts >= 3)
     short = log.n_users - len(asked)
     held_out = np.where(log.counts >= 3, 2, 0)
@@ -116,6 +117,7 @@ def split_by_time(log: Interactions, validation_from: Any, test_from: Any) -> Sp
     datetime64, a text such as "2024-03-01"), in UTC where they state no time zone. Raises InputError for a log
     without order, for bounds of another kind or not rising, and for a period without any event.
     """
+    _check_log(log)
     if log.order is None:
         raise InputError(
             "the log has no order, so it cannot be split by time; name its column, "
@@ -174,3 +176,11 @@ def _bound(bound: Any, name: str, order: NDArray[Any]) -> Any:
             f"{name} is {bound!r}; a date is expected, such as '2024-03-01', as the log's order is dates"
         ) from None
     return (moment if moment.tzinfo is None else moment.tz_convert("UTC").tz_localize(None)).to_datetime64()
+
+
+def _check_log(log: object) -> None:
+    if not isinstance(log, Interactions):
+        raise InputError(
+            f"log is a {type(log).__name__}; Interactions are expected: Interactions.from_frame(frame, user_id=..., "
+            "item_id=..., order=...)"
+        )

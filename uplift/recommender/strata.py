@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from uplift.causal.activeness import HEAD_QUANTILE, check_activeness, head
 from uplift.causal.activeness import strata as quantile_groups
-from uplift.errors import InputError
+from uplift.errors import InputError, check_whole
 from uplift.seeds import stream
 from uplift.words import wrapped
 
@@ -115,8 +115,7 @@ def activeness_strata(activeness: ArrayLike, n_strata: int = 5) -> Strata:
     on the whole log it tells of the future. Raises InputError for activeness that is missing, not finite or
     negative, and for fewer than 1 strata.
     """
-    if isinstance(n_strata, bool) or not isinstance(n_strata, int | np.integer) or n_strata < 1:
-        raise InputError(f"n_strata is {n_strata!r}; a whole number of at least 1 is expected")
+    check_whole(n_strata, "n_strata")
     a = _checked(activeness)
     if a.min() == a.max():
         note = f"All users have activeness {a[0]:g}: one group, and nobody is head."

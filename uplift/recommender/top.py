@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from uplift.errors import InputError, nearest
+from uplift.errors import InputError, check_whole, nearest
 from uplift.recommender.full_ranking import SCORES_AT_ONCE, SEEN, Counted
 from uplift.recommender.histories import Histories
 
@@ -93,13 +93,18 @@ def top_frame(top: Top, user_id: ArrayLike, item_id: ArrayLike) -> pd.DataFrame:
     """One row a user and place: user_id, rank (1 is best), item_id, score, from ("model" or "popularity").
 
     `user_id` (q,) are those of the histories, `item_id` (V,) those of the codes 1..V. Users without any candidate
-    have no row. Raises InputError for another number of users.
+    have no row. Raises InputError for another number of users, and for codes without an id.
     """
     import pandas as pd
 
     users, items = np.asarray(user_id), np.asarray(item_id)
     if users.shape != (len(top),):
         raise InputError(f"user_id has shape {users.shape} for {len(top):,} histories; one id each is expected")
+    if items.ndim != 1 or len(items) < top.item.max(initial=0):
+        raise InputError(
+            f"item_id has shape {items.shape}, and item code {top.item.max():,} is answered; the ids of all codes, "
+            "(V,), are expected: `item_id` of the log of the fit"
+        )
     row, place = np.nonzero(top.item)
     by = np.array(["model", "popularity"], dtype=object)[top.popular[row].astype(np.int64)]
     columns = (users[row], (place + 1).astype(np.int32), items[top.item[row, place] - 1], top.score[row, place], by)
@@ -108,8 +113,7 @@ def top_frame(top: Top, user_id: ArrayLike, item_id: ArrayLike) -> pd.DataFrame:
 
 def check_top(n: int, seen: str) -> None:
     """Refuse what is no number of places, and an unknown word for the items that the user has seen."""
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-        raise InputError(f"n is {n!r}; a whole number of at least 1 is expected, such as 10")
+    check_whole(n, "n", more=", such as 10")
     if seen not in SEEN:
         raise InputError(f"seen is {seen!r}; one of {', '.join(map(repr, SEEN))} is expected.{nearest(seen, SEEN)}")
 
@@ -124,8 +128,7 @@ def score_batches(
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """The given rows (r,) in batches, each with its scores (b, n_items), at most 128 MiB of them."""
     n_items = recommender.net.n_items
-    if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
-        raise InputError(f"batch is {batch!r}; a whole number of at least 1 is expected")
+    check_whole(batch, "batch")
     scorer = scorer_of(recommender, histories, group)
     step = int(max(1, min(batch, SCORES_AT_ONCE // n_items)))
     for start in range(0, len(rows), step):

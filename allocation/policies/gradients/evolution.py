@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from allocation.policies.gradients.registry import register
-from uplift.errors import InputError
+from uplift.errors import check_whole
 
 CELLS = 2**18  # numbers drawn at a time where a table is smaller: small batches are then not slowed by many calls
 
@@ -44,8 +43,7 @@ def nes(score: Tensor, worth: Tensor, width: float, generator: torch.Generator |
     Source: Wierstra et al., Natural Evolution Strategies; arXiv 2302.04477 is listed among its applications. Not
     checked against a numbered equation (not reachable here).
     """
-    if isinstance(pairs, bool) or not isinstance(pairs, int | np.integer) or pairs < 1:
-        raise InputError(f"pairs is {pairs!r}; a whole number of at least 1 is expected, such as 16")
+    check_whole(pairs, "pairs", more=", such as 16")
     if generator is None:
         generator = torch.Generator(score.device).manual_seed(0)
     n, arms = score.shape

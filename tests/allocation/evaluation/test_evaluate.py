@@ -239,7 +239,7 @@ other_arms.arms_ = ("none", "coupon")
         (POLICIES, {"budgets": [-2]}, ProblemError, "budget is -2; 0 or more is expected"),
         ({"raw": Nobody()}, {}, InputError, r"policy 'raw' is not fitted; call \.fit\(campaign\) first"),
         ({"odd": other_arms}, {}, InputError, "fitted on the arms none, coupon; the held-out log has none, mail"),
-        (POLICIES, {"n_bootstrap": 1}, InputError, "n_bootstrap is 1; at least 2 resamples are expected"),
+        (POLICIES, {"n_bootstrap": 1}, InputError, "n_bootstrap is 1; a whole number of at least 2 is expected"),
         (
             POLICIES,
             {"reference": "fwe"},

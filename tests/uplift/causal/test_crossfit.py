@@ -123,6 +123,17 @@ def test_wrong_models_and_folds():
         cross_fit_outcome("ridge", X, t, t, fold, 2)
     with pytest.raises(InputError, match=r"fold has shape \(3,\) for 8 users"):
         cross_fit_outcome(LinearRegression(), X, t, t, fold[:3], 2)
+    for arms in (1, 3):
+        with pytest.raises(InputError, match=f"the arms 0, 1, and n_arms is {arms}; every arm from 0"):
+            cross_fit_outcome(LinearRegression(), X, t, t, fold, arms)
+    with pytest.raises(InputError, match="n_arms is 3"):
+        cross_fit_probability(LogisticRegression(), X, t, fold, 3)
+    with pytest.raises(InputError, match=r"treatment has shape \(8,\) and type <U1"):
+        cross_fit_probability(LogisticRegression(), X, t.astype(str), fold, 2)
+    with pytest.raises(InputError, match=r"X has shape \(7, 1\) for 8 users"):
+        cross_fit_probability(LogisticRegression(), X[:7], t, fold, 2)
+    with pytest.raises(InputError, match=r"value has shape \(7,\) for 8 users"):
+        cross_fit_outcome(LinearRegression(), X, t[:7], t, fold, 2)
     for other in (np.where(fold == 1, np.nan, 0.0), fold.astype(str)):
         with pytest.raises(InputError, match=r"fold has the type .*; whole numbers are expected"):
             cross_fit_outcome(LinearRegression(), X, t, t, other, 2)

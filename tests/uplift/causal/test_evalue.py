@@ -59,6 +59,11 @@ def test_a_bare_number_is_no_effect():
         e_value_of_effect(1.2, 3.0)
 
 
+def test_a_spread_in_another_unit_is_named():
+    with pytest.raises(InputError, match=r"spread is 1e-10 for an effect of 5 \+- 2, so many standard deviations"):
+        e_value_of_effect(Estimate("effect", 5.0, 2.0, 100, 100.0), 1e-10)
+
+
 @pytest.mark.parametrize("spread", ["3", None, 0.0, -1.0, math.inf, math.nan])
 def test_spreads_that_cannot_be(spread):
     with pytest.raises(InputError, match="the standard deviation of the value, above 0"):

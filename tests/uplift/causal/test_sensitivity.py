@@ -56,7 +56,8 @@ def test_gain_bounds_against_every_corner(seed):
     moved = z != z0
     there, instead = (corners(campaign, d, 2.0, moved) for d in (z, z0))
     if there is None or instead is None:
-        with pytest.raises(InputError, match="the log cannot tell what it is worth"):
+        whose = "decision" if there is None else "comparison"
+        with pytest.raises(InputError, match=f"the arm that the {whose} gives; the log cannot tell what it is worth"):
             policy_sensitivity(campaign, z, z0)
         return
     found = policy_sensitivity(campaign, z, z0, gammas=(2.0,))

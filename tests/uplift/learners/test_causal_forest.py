@@ -77,6 +77,8 @@ def test_refused():
     X, value, t, _, _ = log(60)
     with pytest.raises(InputError, match="n_estimators is 10; a multiple of 4 is expected"):
         CausalForest(LinearRegression(), n_estimators=10).fit(X, value, treatment=t)
+    with pytest.raises(InputError, match=r"max_samples is 'a'; a share above 0 and up to 0\.5 is expected"):
+        CausalForest(LinearRegression(), max_samples="a").fit(X, value, treatment=t)
     X[3, 1] = np.nan
     with pytest.raises(ValueError, match="X contains NaN"):
         CausalForest(LinearRegression()).fit(X, value, treatment=t)

@@ -137,13 +137,17 @@ def test_same_seed_same_bytes():
     [
         ({"final": "quadratic"}, r"final is 'quadratic'; a regressor or one of boosted, linear, forest"),
         ({"propensity_base": LinearRegression()}, r"propensity_base is LinearRegression\(\); .* classifier"),
+        ({"propensity_base": LogisticRegression}, "propensity_base is <class .*; a scikit-learn classifier"),
+        ({"propensity_base": "logistic"}, "propensity_base is 'logistic'; a scikit-learn classifier"),
+        ({"min_propensity": None}, "min_propensity is None; a probability below 0.5"),
+        ({"cost_base": "a"}, "cost_base is 'a'; a scikit-learn regressor or classifier is expected"),
         ({"final": LinearRegression}, r"final is .*LinearRegression.*; a regressor or one of"),
     ],
 )
 def test_refused(params, message):
     X, value, t, _, _ = log(90)
     with pytest.raises(InputError, match=message):
-        DRLearner(**{"base": LinearRegression()} | params).fit(X, value, treatment=t)
+        DRLearner(**{"base": LinearRegression()} | params).fit(X, value, treatment=t, cost=value)
 
 
 def test_an_arm_too_small_for_the_folds():

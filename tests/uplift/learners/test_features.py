@@ -134,7 +134,10 @@ def test_constant_features_and_a_single_one(learner):
         ({"X": X[:0]}, "0 sample"),
         ({"X": X[:-1]}, r"value has shape \(500,\); X has 499 rows"),
         ({"X": np.where(X > 2, np.inf, X)}, "X contains infinity"),
-        ({"propensity": np.tile([0.0, 0.25, 0.25, 0.25, 0.25], (500, 1))}, r"propensity is 0 for arm '0' in row 0"),
+        (
+            {"propensity": np.tile([0.0, 0.25, 0.25, 0.25, 0.25], (500, 1))},
+            r"propensity of arm '0' lies outside \(0, 1\] in 500 of 500 rows, first 0 in row 0",
+        ),
     ],
     ids=["one arm", "1d", "empty", "short", "infinite", "propensity zero"],
 )

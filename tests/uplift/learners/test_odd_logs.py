@@ -114,7 +114,7 @@ def test_x_learner_seeds_its_propensity_model():
 
 
 def test_x_learner_effects_are_amounts():
-    with pytest.raises(InputError, match=r"effect_base is LogisticRegression\(\); a regressor is expected"):
+    with pytest.raises(InputError, match=r"effect_base is LogisticRegression\(\); a scikit-learn regressor"):
         XLearner(effect_base=LogisticRegression()).fit(X, VALUE, treatment=T)
 
 
@@ -176,6 +176,12 @@ def test_weights_of_a_score_are_weights():
     twice = np.r_[np.arange(N), np.arange(50)]
     weight = np.r_[np.full(50, 2.0), np.ones(N - 50)]
     weighted = model.score(X, VALUE, treatment=T, sample_weight=weight)
+    for wrong, words in (
+        (-weight, "runs from -2 to -1"),
+        (0 * weight, "runs from 0 to 0"),
+    ):
+        with pytest.raises(InputError, match=f"sample_weight {words}; weights of at least 0"):
+            model.score(X, VALUE, treatment=T, sample_weight=wrong)
     assert weighted == pytest.approx(model.score(X[twice], VALUE[twice], treatment=T[twice]))
     ranker = DRP(hidden=(), epochs=1).fit(X, VALUE, treatment=T, cost=T)
     with pytest.raises(InputError, match="sample_weight is given, which the cost curve does not take"):

@@ -78,6 +78,13 @@ def test_cost_is_that_of_a_t_learner():
     assert_allclose(got[:, 2], cost[t == 2], atol=1e-4)
 
 
+@pytest.mark.parametrize("wrong", [LinearRegression, "lines", 3])
+def test_refuses_effect_bases_that_are_no_model(wrong):
+    X, value, t = log()
+    with pytest.raises(InputError, match=r"effect_base is .*; a scikit-learn regressor is expected"):
+        XLearner(effect_base=wrong).fit(X, value, treatment=t)
+
+
 def test_refuses_a_regressor_of_the_arm():
     X, value, t = log()
     with pytest.raises(InputError, match=r"propensity_base is LinearRegression\(\); .* classifier"):

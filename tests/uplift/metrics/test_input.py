@@ -57,6 +57,11 @@ def test_input_is_left_as_it_was():
         ({"propensity": [0.5, 0.5, 1, 0.5, 0.5, 0.5]}, r"propensity of arm '0' lies outside \(0, 1\]"),
         ({"propensity": np.full((6, 3), 1 / 3)}, r"propensity has shape \(6, 3\); \(users, arms\) = \(6, 2\)"),
         ({"propensity": 0.5}, r"propensity has shape \(\)"),
+        (
+            {"propensity": pd.DataFrame(np.full((6, 2), 0.5))},
+            "propensity is a table of named columns",
+        ),
+        ({"score": np.nan}, "has 1 missing"),
         ({"scores": VALUE}, "give either them or scores"),
     ],
 )
@@ -111,3 +116,9 @@ def test_units_whose_squares_leave_the_range_of_floats(unit):
     """A standard error of 0 or of infinity would be false certainty or none."""
     with pytest.raises(InputError, match="count in another unit"):
         metrics.qini(SCORE, [unit * v for v in VALUE], TREATMENT)
+
+
+@pytest.mark.parametrize("metric", [metrics.calibration, metrics.rate])
+def test_a_reference_that_is_a_table_is_refused(metric):
+    with pytest.raises(InputError, match=r"reference has shape \(3, 2\); a row of numbers, \(m,\), is expected"):
+        metric(SCORE, scores=VALUE, normalisation="econml", reference=np.ones((3, 2)))

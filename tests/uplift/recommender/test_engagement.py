@@ -179,6 +179,7 @@ BAD = {
     "none": ([], [], r"shapes \(0,\) and \(0,\)"),
     "raw": ([0.1, 1.5], [1, 0], "raw is 1.5 at query 1"),
     "hit": ([0.1, 0.2], [np.nan, 0], "hit is nan at query 0"),
+    "text": (["a", 0.2], [1, 0], "raw holds no numbers"),
 }
 
 
@@ -193,3 +194,9 @@ def test_what_cannot_be_calibrated_is_refused(case: str):
 def test_numbers_that_are_no_calibration_are_refused(numbers: tuple[float, float]):
     with pytest.raises(InputError, match=r"intercept is .* and slope .*; finite numbers are expected"):
         Calibration(*numbers)
+
+
+@pytest.mark.parametrize("raw", [np.nan, 2.0, -0.1])
+def test_raw_engagement_that_is_no_share_has_no_probability(raw: float):
+    with pytest.raises(InputError, match=r"raw is .* at query 1; 0 to 1 is expected"):
+        Calibration(0.0, 1.0).probability([0.5, raw])

@@ -182,3 +182,9 @@ def test_tables_that_cannot_be_joined_are_refused(case: str):
 def test_ids_of_another_number_than_histories_are_refused():
     with pytest.raises(InputError, match=r"user_id has shape \(1,\) for 60 histories"):
         user_features(tiny.recommender(), tiny.log().histories, ["u0"])
+
+
+@pytest.mark.parametrize("engagement", [9.0, -0.1, float("nan"), "high"])
+def test_engagement_that_is_no_probability_is_refused(engagement):
+    with pytest.raises(InputError, match=r"engagement is .*; a probability is expected: empty_engagement"):
+        add_features(campaign_frame(), features(), user_id="id", engagement=engagement)

@@ -62,3 +62,10 @@ def test_the_scores_given_are_not_written_into():
 def test_weights_of_another_number_or_not_finite_are_refused(weight):
     with pytest.raises(InputError, match="2 finite numbers are expected"):
         Memory.fit(histories([[1, 2]]), 2, 2).weighing(weight)
+
+
+def test_items_and_groups_that_are_not_there_are_refused():
+    with pytest.raises(InputError, match="item code 3; codes 1 to n_items=2 are expected"):
+        Memory.fit(histories([[1, 3]]), 2, 1)
+    with pytest.raises(InputError, match="n_groups is 0; a whole number of at least 1"):
+        Memory.fit(histories([[1, 2]]), 2, 0)

@@ -77,6 +77,12 @@ def test_what_is_shipped_is_the_backbone_where_no_gate_opened():
         ({"width": -1}, "width is -1"),
         ({"trainer": replace(SETTINGS.trainer, rule="gradagg")}, "no rule 'gradagg'"),
         ({"plugin_trainer": replace(SETTINGS.trainer, lr=0)}, "lr is 0"),
+        ({"loss": "softmax"}, r"loss is 'softmax'; a Loss is expected, such as Loss\('softmax'\)"),
+        ({"trainer": "a"}, "trainer is 'a'; a GroupedTrainer is expected"),
+        ({"trainer": None}, "trainer is None; a GroupedTrainer is expected"),
+        ({"plugin_trainer": 3}, "plugin_trainer is 3; a GroupedTrainer is expected"),
+        ({"backbone": ["sasrec"]}, r"no backbone \['sasrec'\]"),
+        ({"trainer": replace(SETTINGS.trainer, schedule=["a"])}, r"schedule is \['a'\]; one of"),
     ],
 )
 def test_settings_are_refused_before_anything_is_trained(changed, message):

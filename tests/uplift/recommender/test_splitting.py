@@ -170,3 +170,9 @@ DATES = Interactions.from_frame(
 def test_bounds_that_cannot_split_are_refused(log, first, second, match):
     with pytest.raises(InputError, match=match):
         split_by_time(log, first, second)
+
+
+@pytest.mark.parametrize("split", [leave_last_out, lambda log: split_by_time(log, 1, 2)])
+def test_a_table_is_no_log(split):
+    with pytest.raises(InputError, match=r"log is a DataFrame; Interactions are expected: Interactions\.from_frame"):
+        split(pd.DataFrame({"user": [1], "item": [1]}))

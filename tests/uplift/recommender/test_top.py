@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -126,3 +126,6 @@ def test_ids_of_another_number_than_histories_are_refused():
     empty = Top(np.zeros((2, 1), np.int32), np.zeros((2, 1), np.float32), np.zeros(2, bool))
     with pytest.raises(InputError, match=r"user_id has shape \(1,\) for 2 histories"):
         top_frame(empty, ["a"], ["x"])
+    answered = replace(empty, item=np.array([[1], [2]], np.int32))
+    with pytest.raises(InputError, match=r"item_id has shape \(1,\), and item code 2 is answered"):
+        top_frame(answered, ["a", "b"], ["x"])

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from uplift.errors import InputError, nearest
+from uplift.errors import InputError, check_whole, nearest
 from uplift.recommender.backbones.base import Adapt, Backbone
 from uplift.recommender.backbones.din import DeepInterest
 from uplift.recommender.backbones.sequence import NextItem, Recurrent, SelfAttention
@@ -58,11 +58,10 @@ def backbone(
     Source: Kang and McAuley 2018, arXiv 1808.09781, section III (SASRec); Hidasi et al. 2016, arXiv 1511.06939,
     section 3 (GRU4Rec); Zhou et al. 2018, arXiv 1706.06978, section 4.3 (DIN); the classes say what differs.
     """
-    if name not in BACKBONES:
+    if not isinstance(name, str) or name not in BACKBONES:
         raise InputError(f"there is no backbone {name!r}.{nearest(str(name), BACKBONES)}")
     for what, number in (("n_items", n_items), ("width", width), ("length", length)):
-        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
-            raise InputError(f"{what} is {number!r}; a whole number of at least 1 is expected")
+        check_whole(number, what)
     if isinstance(dropout, bool) or not isinstance(dropout, int | float | np.number) or not 0 <= dropout < 1:
         raise InputError(f"dropout is {dropout!r}; a share from 0 to below 1 is expected, such as 0.2")
     with torch.random.fork_rng(devices=[]):
