@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -42,13 +43,13 @@ def check_fraction(value: float, what: str, example: float) -> None:
         raise InputError(f"{what} is {value!r}; a number between 0 and 1 is expected, such as {example}")
 
 
-def check_whole(value: object, what: str, least: int = 1, more: str = "") -> None:
+def check_whole(value: Any, what: str, least: int = 1, more: str = "") -> None:
     """Refuse what is no whole number of at least `least`; `more` ends the sentence on what is expected."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < least:
         raise InputError(f"{what} is {value!r}; a whole number of at least {least} is expected{more}")
 
 
-def check_number(value: object, what: str, least: str = "of at least 0", more: str = "") -> None:
+def check_number(value: Any, what: str, least: str = "of at least 0", more: str = "") -> None:
     """Refuse what is no finite number "of at least 0", or "above 0"."""
     known = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not known or not np.isfinite(value) or value < 0 or (least == "above 0" and value == 0):

@@ -128,7 +128,7 @@ def test_wrong_models_and_folds():
             cross_fit_outcome(LinearRegression(), X, t, t, fold, arms)
     with pytest.raises(InputError, match="n_arms is 3"):
         cross_fit_probability(LogisticRegression(), X, t, fold, 3)
-    with pytest.raises(InputError, match=r"treatment has shape \(8,\) and type <U1"):
+    with pytest.raises(InputError, match=r"treatment has shape \(8,\) and type <U\d+"):
         cross_fit_probability(LogisticRegression(), X, t.astype(str), fold, 2)
     with pytest.raises(InputError, match=r"X has shape \(7, 1\) for 8 users"):
         cross_fit_probability(LogisticRegression(), X[:7], t, fold, 2)

@@ -150,7 +150,7 @@ def test_redemption_is_counted_in_each_arms_own_amount():
         ("gausian", [1, 2], "Did you mean 'gaussian'"),
         (None, [1, 2], "value_likelihood is None"),
         (["gaussian"], [1, 2], r"value_likelihood is \['gaussian'\]"),
-        ("bernoulli", [0, 1, 2], "not one of two amounts in each arm; take 'poisson' or 'gaussian'"),
+        ("bernoulli", [0, 1, 2], "not one of the same two amounts in all arms; take 'poisson' or 'gaussian'"),
         ("poisson", [0, -1, 2], "runs down to -1.*take 'gaussian'"),
         ("zero_inflated_lognormal", [0, -1, 2], "runs down to -1"),
     ],

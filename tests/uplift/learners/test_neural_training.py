@@ -173,7 +173,7 @@ def test_schedule_by_hand():
         ({"batch_size": 2.5}, "batch_size is 2.5"),
         ({"lr": 0}, "lr is 0"),
         ({"lr": -1.0}, "lr is -1.0; a number above 0"),
-        ({"weight_decay": float("nan")}, "weight_decay is nan; a number of at least 0, or None"),
+        ({"weight_decay": float("nan")}, "weight_decay is nan; a number of at least 0 is expected, or None"),
         ({"device": "toaster"}, "device is 'toaster', which cannot be used"),
         ({"monotone": "up"}, "monotone is 'up'; None, 'value', 'cost' or 'both'"),
         ({"seed": -1}, "seed is -1"),

@@ -262,9 +262,9 @@ def test_t_learner_has_no_order_of_arms():
         ({"propensity": np.full((240, 2), 0.5)}, r"propensity has shape \(240, 2\); .* \(240, 3\) is expected"),
         (
             {"propensity": np.tile([1.0, 0, 0], (240, 1))},
-            r"propensity is 0 for arm '1' in row 0.* 480 such cells; drop",
+            r"propensity of arm '1' lies outside \(0, 1\] in 240 of 240 rows, first 0 in row 0; .*: drop",
         ),
-        ({"propensity": np.full((240, 3), np.nan)}, r"propensity is nan for arm '0' in row 0.* 720 such cells"),
+        ({"propensity": np.full((240, 3), np.nan)}, r"propensity of arm '0' has 240 missing \(NaN\) of 240 cells"),
         ({"base": StandardScaler()}, r"base is StandardScaler\(\); a scikit-learn regressor or classifier"),
         ({"cost_base": StandardScaler()}, r"base is StandardScaler\(\); a scikit-learn regressor or classifier"),
         pytest.param({"base": LinearRegression}, r"base is"),

@@ -224,7 +224,7 @@ def test_bad_input_is_refused():
         evaluate_ranking(ranks, strata, metrics=["ndgc@10"])
     with pytest.raises(InputError, match="metrics is empty"):
         evaluate_ranking(ranks, strata, metrics=[])
-    with pytest.raises(InputError, match="n_bootstrap is 1; at least 2"):
+    with pytest.raises(InputError, match="n_bootstrap is 1; a whole number of at least 2"):
         evaluate_ranking(ranks, strata, n_bootstrap=1)
     with pytest.raises(InputError, match="level is 95; a number between 0 and 1"):
         evaluate_ranking(ranks, strata, level=95)
