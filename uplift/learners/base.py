@@ -85,7 +85,7 @@ def factual_r2(
     as `scoring`. `sample_weight` (n,) multiplies w; a Pipeline passes it on.
     """
     log = check_log(X, value, treatment, None, propensity, predicted.arms, missing=True, every_arm=False)
-    weight = np.ones(len(log.value)) if log.weight is None else log.weight
+    weight = log.weights
     if sample_weight is not None:
         given = amounts(sample_weight, "sample_weight", len(weight))
         if given.min() < 0 or given.max() == 0:

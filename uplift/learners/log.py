@@ -37,6 +37,11 @@ class Log:
         """Users of the arm that has fewest."""
         return int(np.bincount(self.treatment).min())
 
+    @property
+    def weights(self) -> Array:
+        """`weight`, or a one for each user, (n,)."""
+        return np.ones(len(self.value)) if self.weight is None else self.weight
+
     def take(self, rows: NDArray[Any]) -> Log:
         """The log of the given rows, indices or booleans; weights are not scaled anew."""
         weight = None if self.weight is None else self.weight[rows]

@@ -71,7 +71,7 @@ class NetFit:
     @property
     def weight(self) -> Array:
         """What each user counts, (n,), mean 1."""
-        return np.ones(len(self.log.value)) if self.log.weight is None else self.log.weight
+        return self.log.weights
 
     def fit(self, schedule: Schedule, share: Share | None = None) -> tuple[float, ...]:
         """Fit the net to the log by its likelihood; the losses by epoch. Raises InputError when they run off."""
@@ -87,7 +87,7 @@ class NetFit:
 
 def _start(net: ResponseNet, log: Log, outcomes: tuple[Outcome, Outcome]) -> None:
     """Let the heads begin with what each arm's users show on average."""
-    weight = np.ones(len(log.value)) if log.weight is None else log.weight
+    weight = log.weights
     for head, outcome, logged in zip((net.value, net.cost), outcomes, (log.value, log.cost), strict=True):
         y = outcome.of_net(logged, log.treatment).astype(np.float64)
         members = [np.flatnonzero(log.treatment == j) for j in range(len(log.arms))]
@@ -120,9 +120,9 @@ def _calibrate(net: ResponseNet, log: Log, unknown: NDArray[np.bool_], ranges: R
     is a few per cent low in a heavy tail. Least squares and log odds need no such factor. A factor outside
     `BELIEVED` is left out.
     """
-    ones = np.ones(len(log.value)) if log.weight is None else log.weight
+    each = log.weights
     predictions = tables(net, log.X, ranges, device)
-    weights = (ones, ones * unknown[log.treatment])
+    weights = (each, each * unknown[log.treatment])
     heads = (net.value, net.cost)
     for head, table, logged, weight in zip(heads, predictions, (log.value, log.cost), weights, strict=True):
         predicted = float(weight @ table[np.arange(len(table)), log.treatment].astype(np.float64))
@@ -135,15 +135,15 @@ def _loss(
     net: ResponseNet, log: Log, outcomes: tuple[Outcome, Outcome], unknown: NDArray[np.bool_], device: torch.device
 ) -> Loss:
     values, costs = outcomes
-    ones = np.ones(len(log.value)) if log.weight is None else log.weight
+    each = log.weights
     X, y, c, weight, cost_weight = (
         single(array, device)
         for array in (
             log.X,
             values.of_net(log.value, log.treatment),
             costs.of_net(log.cost, log.treatment),
-            ones,
-            ones * unknown[log.treatment],
+            each,
+            each * unknown[log.treatment],
         )
     )
     treatment = torch.from_numpy(log.treatment).to(device)

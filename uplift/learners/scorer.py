@@ -45,7 +45,7 @@ def contrast_weights(log: Log) -> Array:
     p is the propensity of the arm received; without propensities (or where they are the same for all users of an
     arm) the scaling makes it the arm's share in the log.
     """
-    inverse = np.ones(len(log.value)) if log.weight is None else log.weight
+    inverse = log.weights
     own = (log.treatment[:, None] == np.arange(len(log.arms))) * inverse[:, None]
     own /= own.sum(axis=0)
     return np.asarray(own[:, 1:] - own[:, :1])

@@ -15,6 +15,7 @@ from uplift import InputError
 from uplift.learners.dcl import DCL
 from uplift.learners.direct_rank import DirectRank
 from uplift.learners.drp import DRP
+from uplift.learners.log import Log
 from uplift.learners.scorer import contrast_weights, mean_contrasts, spread, unexplained
 from uplift.ranking import Ranking
 
@@ -98,13 +99,10 @@ def test_propensities_undo_a_confounded_assignment(ranker, average):
 
 def test_contrast_weights_by_hand():
     """Arm 0: users 0 and 3, weights 1 and 3; arm 1: user 1; arm 2: user 2. Each side sums to 1."""
-
-    class Log:
-        treatment, value, arms = np.array([0, 1, 2, 0]), np.zeros(4), ARMS
-        weight = np.array([1.0, 2.0, 5.0, 3.0])
-
-    assert_allclose(contrast_weights(Log), [[-0.25, -0.25], [1, 0], [0, 1], [-0.75, -0.75]])
-    assert_allclose(mean_contrasts(Log, np.array([4.0, 10.0, 0.0, 8.0])), [3, -7])
+    zeros = np.zeros(4)
+    log = Log(zeros[:, None], zeros, np.array([0, 1, 2, 0]), zeros, np.array([1.0, 2.0, 5.0, 3.0]), ARMS)
+    assert_allclose(contrast_weights(log), [[-0.25, -0.25], [1, 0], [0, 1], [-0.75, -0.75]])
+    assert_allclose(mean_contrasts(log, np.array([4.0, 10.0, 0.0, 8.0])), [3, -7])
 
 
 def test_unexplained_is_the_residual_of_least_squares():
