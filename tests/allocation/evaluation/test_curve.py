@@ -117,8 +117,8 @@ def test_curves_that_differ_in_few_users_are_not_compared():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_bootstrap": 0}, "n_bootstrap is 0; at least 2"),
-        ({"n_bootstrap": "5"}, "n_bootstrap is '5'; at least 2"),
+        ({"n_bootstrap": 0}, "n_bootstrap is 0; a whole number of at least 2"),
+        ({"n_bootstrap": "5"}, "n_bootstrap is '5'; a whole number of at least 2"),
         ({"reference": ["t"]}, r"reference is \['t'\]; the name of one policy"),
     ],
 )

@@ -10,6 +10,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from uplift import InputError
 from uplift.learners import net_fit
+from uplift.learners.log import Log
 from uplift.learners.nets import ResponseNet, trunk_of
 from uplift.learners.neural import NeuralResponse
 from uplift.learners.outcomes import Outcome
@@ -129,10 +130,8 @@ def test_one_user_far_out_does_not_move_everybody():
 @pytest.mark.parametrize(("total", "factor"), [(1.9, 1.9), (0.6, 0.6), (2.5, 1.0), (0.1, 1.0)])
 def test_a_calibration_by_more_than_a_factor_of_two_is_left_out(monkeypatch, total, factor):
     """The log's sum is `total` times the table's, here of ones."""
-
-    class Log:
-        X, treatment, weight = X, T, None
-        value = cost = np.full(N, total)
+    amounts = np.full(N, total)
+    log = Log(X, amounts, T, amounts, None, ("none", "mail"))
 
     class Head:
         family = "poisson"
@@ -144,7 +143,7 @@ def test_a_calibration_by_more_than_a_factor_of_two_is_left_out(monkeypatch, tot
     Net.cost.unit = torch.ones(2)
     Net.value.unit = torch.ones(2)
     monkeypatch.setattr(net_fit, "tables", lambda *_: (np.ones((N, 2)), np.ones((N, 2))))
-    net_fit._calibrate(Net, Log, np.array([False, True]), (), torch.device("cpu"))
+    net_fit._calibrate(Net, log, np.array([False, True]), (), torch.device("cpu"))
     assert_allclose(Net.value.unit, factor)
     assert_allclose(Net.cost.unit, factor)
 
@@ -154,14 +153,11 @@ def test_arms_of_known_cost_teach_nothing_about_cost():
     t = np.arange(N) % 3
     outcome = Outcome("gaussian", np.zeros(3), np.ones(3))
     net = ResponseNet(trunk_of(X, (4,), torch.Generator()), 2, outcome, outcome, torch.Generator())
-
-    class Log:
-        X, value, treatment, weight = X, VALUE, t, None
-
     losses = []
     for known in (3.0, 300.0):
-        Log.cost = np.choose(t, [np.full(N, known), 2 + X[:, 0] ** 2, 1 + COST])
-        loss = net_fit._loss(net, Log, (outcome, outcome), np.array([False, True, True]), torch.device("cpu"))
+        cost = np.choose(t, [np.full(N, known), 2 + X[:, 0] ** 2, 1 + COST])
+        log = Log(X, VALUE, t, cost, None, ("none", "mail", "call"))
+        loss = net_fit._loss(net, log, (outcome, outcome), np.array([False, True, True]), torch.device("cpu"))
         losses.append(loss(torch.arange(N)).item())
     assert losses[0] == losses[1]
 
