@@ -193,6 +193,15 @@ class Campaign:
         return first
 
 
+def check_campaign(campaign: object) -> None:
+    """Refuse what is no campaign, such as the data frame that one is made of."""
+    if not isinstance(campaign, Campaign):
+        raise InputError(
+            f"the log has the type {type(campaign).__name__}; a Campaign is expected: Campaign.from_frame(frame, "
+            "features=[...], treatment=..., value=...) makes one"
+        )
+
+
 def _feature_names(features: Sequence[str], roles: list[str]) -> tuple[str, ...]:
     """The features as a tuple; the column of another role can be no feature."""
     if not isinstance(features, list | tuple | np.ndarray) and not hasattr(features, "tolist"):

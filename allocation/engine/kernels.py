@@ -1,6 +1,6 @@
-"""The two loops over users that everything else is made of: climb a user's hull, and settle users at two prices.
+"""The loops over users that all else is made of: climb a user's hull, list its steps, settle users at two prices.
 
-Both compare slopes of differences in double precision, whatever the tables hold, and break ties by one rule: of equal
+They compare slopes of differences in double precision, whatever the tables hold, and break ties by one rule: of equal
 arms the cheaper, of equally cheap ones the more valuable, of the same ones the first. Of arms on one line the nearest
 comes first. So a user's steps are the same whoever asks, in whatever piece, on whatever thread.
 """

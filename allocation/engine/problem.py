@@ -170,7 +170,7 @@ def check_budget(budget: float | None) -> float | None:
         return None
     try:
         number = float(budget)
-        if isinstance(budget, str):  # type: ignore[unreachable]  # a caller without types
+        if isinstance(budget, str | bool | np.bool_):  # a caller without types
             raise TypeError  # "100" may be a column's name as well as an amount
     except OverflowError:
         raise ProblemError("budget is larger than any float; give None for no limit") from None

@@ -56,7 +56,9 @@ def solve(problem: Problem, method: Literal["auto", "dual", "exact"] = "auto") -
     >>> a.decision, a.limits[0].used, a.limits[0].binding
     (array([1, 0, 0]), 1.0, 'max')
     """
-    if method not in METHODS:
+    if not isinstance(problem, Problem):
+        raise ProblemError(f"problem is a {type(problem).__name__}; Problem(value, cost, budget) is expected")
+    if not isinstance(method, str) or method not in METHODS:
         raise ProblemError(f"method is {method!r}; one of {', '.join(map(repr, METHODS))} is expected")
     if method == "exact":
         from allocation.engine.exact import solve_exact  # OR-Tools is slow to load, and rarely needed

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from allocation.engine.problem import Allocation, Problem, ProblemError, check_budget
 from allocation.engine.solve import solve
 from allocation.evaluation.checks import check_arms, check_decision, check_unseen
-from uplift.campaign import Campaign
+from uplift.campaign import Campaign, check_campaign
 from uplift.errors import InputError, check_unique, nearest
 from uplift.response import Response
 from uplift.seen import alike
@@ -81,6 +81,7 @@ def decide_all(policies: Mapping[str, Decider], held_out: Campaign, budgets: Seq
     that are not fitted, know other arms, want an arm that the log never gave, or decide in another form than one arm
     a user; ProblemError for budgets that are no finite amounts, or that a policy cannot meet.
     """
+    check_campaign(held_out)
     amounts = check_budgets(budgets)
     names = check_names(policies)
     X = held_out.X.view()

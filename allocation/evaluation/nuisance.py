@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from allocation.evaluation.outcomes import Outcomes
-from uplift.campaign import Campaign
+from uplift.campaign import Campaign, check_campaign
 from uplift.causal.assignment import covariates, default_outcome_model
 from uplift.causal.crossfit import assign_folds, check_outcome_model, cross_fit_outcome, seeded_clone
 from uplift.errors import InputError
@@ -43,7 +43,14 @@ def fit_outcomes(
     arm), amounts are taken as they are. Raises InputError where an arm has fewer than 2 users (or clusters) to learn
     from, for another kind of model, and for folds or labels that do not fit.
     """
+    check_campaign(held_out)
     t, K1 = held_out.treatment, len(held_out.arms)
+    users = np.bincount(t, minlength=K1)
+    if not users.all():
+        raise InputError(
+            f"arm {held_out.arms[int(np.argmin(users))]!r} was given to nobody of the {len(t):,} users, so no "
+            "model can learn its outcomes; take more users, or drop the arm from the log"
+        )
     if n_folds is None:
         units = len(t) if cluster is None else len(label_codes(cluster, len(t), "cluster")[0])
         n_folds = max(2, min(5, units))
@@ -52,8 +59,8 @@ def fit_outcomes(
     except InputError as error:
         raise InputError(
             f"no outcome model can be cross-fitted on this log, where the arms {', '.join(held_out.arms)} have "
-            f"{', '.join(map(str, np.bincount(t, minlength=K1)))} users: {error}. Without a model: "
-            "estimators=['ipw', 'sn']"
+            f"{', '.join(map(str, users))} users: {error}. Take more users, drop the rare arm, or "
+            "do without a model: estimators=['ipw', 'sn']"
         ) from None
     chosen = default_outcome_model(len(held_out)) if model is None else model
     check_outcome_model(chosen)

@@ -11,7 +11,7 @@ from allocation.evaluation.checks import check_held_out
 from allocation.evaluation.decided import Decided
 from allocation.evaluation.estimators import FEW
 from uplift.campaign import Campaign
-from uplift.errors import InputError
+from uplift.errors import InputError, check_number
 from uplift.groups import label_codes
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def support_by_arm(
     """
     import pandas as pd
 
+    check_number(needed, "needed", "above 0")
     check_held_out(held_out, allow_mismatch=True, cluster=cluster)
     assert held_out.propensity is not None
     if decided.decision.shape[1] != len(held_out):

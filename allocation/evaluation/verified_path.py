@@ -14,7 +14,7 @@ from scipy.special import ndtri
 
 from allocation.engine.bracket import steps_of
 from allocation.engine.kernels import TOP
-from allocation.engine.tables import Tables
+from allocation.engine.tables import Tables, check_eligible
 from allocation.evaluation.estimators import FEW, effective_size
 from allocation.evaluation.influence import small_sample
 from uplift.errors import InputError, check_fraction
@@ -47,7 +47,8 @@ class VerifiedPath:
 
         gain(k) = sum_i phi_i,start + sum over the first k steps of (phi_i,to - phi_i,from) - sum_i phi_i0
 
-    Sums of squares run along likewise, so every budget has its standard error, n / (n - 1) sum_i (g_i - mean)^2.
+    Sums of squares run along likewise, so every budget has its standard error, the root of
+    n / (n - 1) sum_i (g_i - mean)^2.
 
     Attributes
     ----------
@@ -163,7 +164,8 @@ def verified_path(
     ):
         if np.shape(array) != shape:
             raise InputError(f"{name} has the shape {np.shape(array)}; {shape} is expected, as value has it")
-    users, log = Tables(value, cost, eligible), (gain_score, spend_score, treatment, propensity)
+    may = None if eligible is None else check_eligible(eligible, (n, arms))
+    users, log = Tables(value, cost, may), (gain_score, spend_score, treatment, propensity)
     base, step, left, to, reached = _in_order(users)
     kept = np.unique(np.linspace(0, len(step), min(KNOTS, len(step) + 1)).astype(np.int64))
     sums, delta = np.zeros((len(kept), len(SUMS))), np.empty((len(step), 2), dtype=np.float32)

@@ -42,6 +42,7 @@ from allocation.jobs.summary import per_user
 from allocation.policies.base import Policy
 from uplift.campaign import Campaign
 from uplift.errors import InputError
+from uplift.files import expanded
 
 if TYPE_CHECKING:
     from allocation.policies.saved import SavedPolicy
@@ -118,7 +119,7 @@ def run_evaluation(plan: EvaluationPlan, progress: Callable[[str], None] = lambd
         train_users=len(source.campaign) - users if asked else 0,
         warnings=tuple(dict.fromkeys([*told, *said, *note])),
         frame=frame,
-        checksums={name: checksum(path) for name, path in {**plan.decisions, **plan.responses}.items()}
+        checksums={name: checksum(expanded(path)) for name, path in {**plan.decisions, **plan.responses}.items()}
         | {name: checksum(index_file(folder)) for name, folder in plan.saved.items()},
     )
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from allocation.engine.problem import Allocation
 from allocation.evaluation.checks import check_arms, check_unseen
+from allocation.jobs.tables.schema import ELIGIBLE
 from uplift.campaign import Campaign
 from uplift.errors import InputError, nearest
 from uplift.files import expanded, read_table
@@ -106,6 +107,7 @@ def read_response(path: str, users: Campaign) -> Response:
     """The predictions for every user of the log, arms in the log's order, from a response table."""
     with _naming(path):
         response = Response.read(path)
+        _check_eligible(path)
     if response.user_id is None:
         raise InputError(f"{path} has no user_id column, so its rows cannot be matched with the users of the log")
     for arm in response.arms:
@@ -123,6 +125,20 @@ def read_response(path: str, users: Campaign) -> Response:
     rows = _rows(path, response.user_id, users)
     columns = [response.arms.index(arm) for arm in users.arms]
     return Response(response.value[rows][:, columns], response.cost[rows][:, columns], users.arms)
+
+
+def _check_eligible(path: str) -> None:
+    """Refuse a table by which somebody may not get an arm: predictions alone would be decided without it."""
+    frame = open_frame(read_table(path, ["user_id"]))
+    for name in frame.columns:
+        if name.startswith(ELIGIBLE):
+            barred = int((numbers(frame, name, "eligible") == 0).sum())
+            if barred:
+                raise InputError(
+                    f"by its column {name}, {barred:,} of {len(frame):,} users may not get that arm, which a policy "
+                    "from predictions does not follow here; let `earmark decide` decide by the table, and give what "
+                    "it wrote: --decisions NAME=FILE"
+                )
 
 
 def read_saved(folders: Mapping[str, str], filed: Mapping[str, object], log: Campaign) -> dict[str, SavedPolicy]:

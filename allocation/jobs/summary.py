@@ -90,6 +90,8 @@ def read_run(folder: str | Path) -> Summary:
             evaluation=_numbers(manifest["evaluation"]),
             tuning=manifest.get("end_to_end", ""),
         )
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no manifest of a run ({type(error).__name__}: {error}); run it again") from None
 

@@ -44,7 +44,7 @@ def print_result(run: Summary, report: Path, console: Console | None = None) -> 
     console.print(
         "\npromised: predicted by the model that chose. verified: estimated on held-out users, from those who by "
         "chance received the arm decided for them and a model for the rest (doubly robust). best baseline: the rule "
-        "of thumb with the highest verified value at that budget, of those with 30 matched users or more."
+        "of thumb with the highest verified value at that budget, of those with 30 effective users or more."
     )
     console.print(Text(f"Full report: {report}"), soft_wrap=True)
 

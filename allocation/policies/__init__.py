@@ -1,1 +1,1 @@
-"""From features and a budget to decisions: `TwoStage`, and the baselines that any policy must beat."""
+"""From features and a budget to decisions: `TwoStage`, `EndToEnd`, and the baselines that any policy must beat."""

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from allocation.engine.money import amount_text, exact_sum, float_above
 from allocation.engine.problem import Allocation, Problem, ProblemError, allocation_of
-from uplift.campaign import Campaign
+from uplift.campaign import Campaign, check_campaign
+from uplift.errors import InputError
 from uplift.response import Response
 
 # Features (n, d); a campaign; or, for a policy with `predict`, what that returned: many budgets, one prediction.
@@ -63,7 +64,14 @@ class ArmMeans:
 
         An arm whose every user cost the same has exactly that mean, without the rounding of a sum.
         """
+        check_campaign(campaign)
         rows, t, K1 = np.arange(len(campaign)), campaign.treatment, len(campaign.arms)
+        users = np.bincount(t, minlength=K1)
+        if not users.all():
+            raise InputError(
+                f"arm {campaign.arms[int(np.argmin(users))]!r} was never logged in {len(t):,} rows, so nothing is "
+                "known of it; drop the arm, take more users, or add users who received it"
+            )
         p = np.ones(len(campaign)) if campaign.propensity is None else campaign.propensity[rows, t]
         cost = np.zeros(len(campaign)) if campaign.cost is None else campaign.cost
         weight = np.bincount(t, 1 / p, minlength=K1)
@@ -78,6 +86,14 @@ class ArmMeans:
         """The problem in which every one of n users has these means."""
         shape = (n, len(self.value))
         return Problem(np.broadcast_to(self.value, shape), np.broadcast_to(self.cost, shape), budget)
+
+
+def means_of(policy: Any) -> ArmMeans:
+    """What the policy took from the log; raises InputError before the fit."""
+    if not hasattr(policy, "means_"):
+        raise InputError(f"this {type(policy).__name__} is not fitted; call .fit(campaign) first")
+    means: ArmMeans = policy.means_
+    return means
 
 
 def treat_in_order(problem: Problem, order: NDArray[np.int64], arm: NDArray[np.int64]) -> Allocation:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from allocation.engine.problem import Allocation, Problem, allocation_of
 from allocation.engine.solve import solve
-from allocation.policies.base import ArmMeans, Users, treat_in_order
+from allocation.policies.base import ArmMeans, Users, means_of, treat_in_order
 from allocation.policies.two_stage import fit_learner, predict_response, save_fitted
 from uplift.campaign import Campaign
+from uplift.errors import InputError
 from uplift.learners.base import ResponseLearner
 from uplift.response import Response
 from uplift.seeds import stream
@@ -28,12 +29,13 @@ class Nobody:
 
     def fit(self, campaign: Campaign) -> Self:
         """Take the means of the arms from the log."""
-        self.arms_, self.users_, self.means_ = campaign.arms, Seen.of(campaign), ArmMeans.of(campaign)
+        self.means_ = ArmMeans.of(campaign)  # first of all, for it refuses what is no log
+        self.arms_, self.users_ = campaign.arms, Seen.of(campaign)
         return self
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
         """Control for every user; promised value and cost are the control arm's means in the log."""
-        return allocation_of(self.means_.problem(len(users), budget), np.zeros(len(users), dtype=np.int64))
+        return allocation_of(means_of(self).problem(len(users), budget), np.zeros(len(users), dtype=np.int64))
 
     save = save_fitted
 
@@ -54,7 +56,8 @@ class RandomArm:
 
     def fit(self, campaign: Campaign) -> Self:
         """Take the means of the arms from the log."""
-        self.arms_, self.users_, self.means_ = campaign.arms, Seen.of(campaign), ArmMeans.of(campaign)
+        self.means_ = ArmMeans.of(campaign)  # first of all, for it refuses what is no log
+        self.arms_, self.users_ = campaign.arms, Seen.of(campaign)
         return self
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
@@ -62,9 +65,9 @@ class RandomArm:
 
         Raises ProblemError where control alone is predicted to cost more than the budget.
         """
-        n = len(users)
+        n, means = len(users), means_of(self)
         arm = stream(self.seed, "random arm").integers(1, len(self.arms_), n)
-        return treat_in_order(self.means_.problem(n, budget), _order(self.seed, n), arm)
+        return treat_in_order(means.problem(n, budget), _order(self.seed, n), arm)
 
     save = save_fitted
 
@@ -91,7 +94,8 @@ class BestSingleArm:
 
     def fit(self, campaign: Campaign) -> Self:
         """Take the means of the arms from the log."""
-        self.arms_, self.users_, self.means_ = campaign.arms, Seen.of(campaign), ArmMeans.of(campaign)
+        self.means_ = ArmMeans.of(campaign)  # first of all, for it refuses what is no log
+        self.arms_, self.users_ = campaign.arms, Seen.of(campaign)
         return self
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
@@ -100,13 +104,13 @@ class BestSingleArm:
         Raises ProblemError where control alone is predicted to cost more than the budget.
         """
         n = len(users)
-        problem = self.means_.problem(n, budget)
+        problem = means_of(self).problem(n, budget)
         arm = np.full(n, self.arm(n, problem.limit), dtype=np.int64)
         return treat_in_order(problem, _order(self.seed, n), arm)
 
     def arm(self, n: int, limit: float) -> int:
         """The arm that promises most for n users and a budget `limit` (money)."""
-        value, cost = self.means_.value, self.means_.cost
+        value, cost = means_of(self).value, means_of(self).cost
         extra_cost = cost - cost[0]
         affordable = np.full(len(self.arms_), float(n))
         dear = extra_cost > 0
@@ -135,16 +139,16 @@ class BestMix:
 
     def fit(self, campaign: Campaign) -> Self:
         """Take the means of the arms from the log."""
-        self.arms_, self.users_, self.means_ = campaign.arms, Seen.of(campaign), ArmMeans.of(campaign)
+        self.means_ = ArmMeans.of(campaign)  # first of all, for it refuses what is no log
+        self.arms_, self.users_ = campaign.arms, Seen.of(campaign)
         return self
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
         """Solve on the means and deal the arms out to users drawn from `seed`; see `Policy.decide`."""
-        n = len(users)
-        value, cost = (np.tile(mean, (n, 1)) for mean in (self.means_.value, self.means_.cost))
-        solved = solve(
-            Problem(value, cost, budget)
-        )  # tables of their own: for views numba would compile every loop anew
+        n, means = len(users), means_of(self)
+        # Tables of their own: for views numba would compile every loop anew.
+        value, cost = (np.tile(mean, (n, 1)) for mean in (means.value, means.cost))
+        solved = solve(Problem(value, cost, budget))
         decision = np.empty(n, dtype=np.int64)
         decision[_order(self.seed, n)] = solved.decision
         return replace(solved, decision=decision)
@@ -170,9 +174,9 @@ class OutcomeTargeting:
 
     def fit(self, campaign: Campaign) -> Self:
         """Fit a clone of the learner and the means of the arms."""
+        self.single_ = BestSingleArm().fit(campaign)
         self.arms_, self.users_, self.features_ = campaign.arms, Seen.of(campaign), campaign.features
         self.learner_ = fit_learner(self.learner, campaign)
-        self.single_ = BestSingleArm().fit(campaign)
         return self
 
     def predict(self, users: NDArray[Any] | Campaign) -> Response:
@@ -184,6 +188,8 @@ class OutcomeTargeting:
 
         Raises ProblemError where control alone is predicted to cost more than the budget; see `Policy.decide`.
         """
+        if not hasattr(self, "single_"):
+            raise InputError("this OutcomeTargeting is not fitted; call .fit(campaign) first")
         response = users if isinstance(users, Response) else self.predict(users)
         problem = Problem(response.value, response.cost, budget)
         arm = np.full(len(users), self.single_.arm(len(users), problem.limit), dtype=np.int64)

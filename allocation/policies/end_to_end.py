@@ -18,7 +18,7 @@ from allocation.policies.gated import Gated, Worths, gated
 from allocation.policies.prior import campaign_with_prior, check_prior, with_prior
 from allocation.policies.tuning_result import TuningResult
 from allocation.policies.two_stage import features_of, predict_response, save_fitted
-from uplift.campaign import Campaign
+from uplift.campaign import Campaign, check_campaign
 from uplift.causal.aggregation import Rule
 from uplift.errors import InputError
 from uplift.learners.base import ResponseLearner
@@ -136,6 +136,7 @@ class EndToEnd:
         Raises InputError for a campaign without propensity or cost, groups without activeness, another log's arms or
         features, and arguments that no fit can use; ProblemError for budgets that are no finite numbers.
         """
+        check_campaign(campaign)
         settings = checked(
             net=self.net,
             estimator=self.estimator,

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from allocation.engine.problem import Allocation, Problem
 from allocation.engine.solve import solve
 from allocation.policies.base import Users
-from uplift.campaign import Campaign
+from uplift.campaign import Campaign, check_campaign
 from uplift.errors import InputError
 from uplift.learners.base import ResponseLearner
 from uplift.response import Response
@@ -23,6 +23,9 @@ from uplift.seen import Seen
 
 def fit_learner(learner: ResponseLearner, campaign: Campaign) -> ResponseLearner:
     """A clone of the learner, fitted on the campaign; a model in scikit-learn's FrozenEstimator stays as it is."""
+    check_campaign(campaign)
+    if isinstance(learner, type) or not callable(getattr(learner, "fit", None)):
+        raise InputError(f"learner is {learner!r:.80}; a response learner is expected, such as SLearner()")
     taken = signature(learner.fit).parameters.values()
     if not any(p.name == "treatment" or p.kind is Parameter.VAR_KEYWORD for p in taken):
         raise InputError(
@@ -108,8 +111,8 @@ class TwoStage:
 
     def fit(self, campaign: Campaign) -> Self:
         """Fit a clone of the learner; raises InputError where that is no response learner, or refuses the log."""
-        self.arms_, self.users_, self.features_ = campaign.arms, Seen.of(campaign), campaign.features
         self.learner_ = fit_learner(self.learner, campaign)
+        self.arms_, self.users_, self.features_ = campaign.arms, Seen.of(campaign), campaign.features
         return self
 
     def predict(self, users: NDArray[Any] | Campaign) -> Response:

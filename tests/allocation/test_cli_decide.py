@@ -239,10 +239,11 @@ def test_what_a_limit_misspells_is_told_before_any_pass(case: str, plan: Path, t
 
 REFUSED = {
     "two sources": (["--responses", "r", "--model", "m"], ["--responses and --model are both given"]),
+    "features of a table": (["--responses", "r", "--features", "f"], ["--responses and --features are both given"]),
     "a model alone": (["--model", "m"], ["has no features", "--features"]),
     "features alone": (["--features", "f"], ["has no model", "--model"]),
     "budget": (["--budget", "-3"], ["--budget is -3.0", "at least 0"]),
-    "infinite": (["--budget", "inf"], ["--budget is inf", "finite"]),
+    "infinite": (["--budget", "inf"], ["--budget is inf", "finite", "leave it out where there is no bound"]),
     "master": (["--master", "local[2]"], ["--master is for --engine spark only"]),
     "partitions": (["--partitions", "3"], ["--partitions is for --engine spark only"]),
     "spent": (["--spent", "nowhere.csv"], ["nowhere.csv does not exist"]),

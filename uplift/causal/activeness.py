@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from uplift.campaign import Campaign
+from uplift.campaign import Campaign, check_campaign
 from uplift.causal.adjustment import Adjustment, adjust
-from uplift.causal.estimate import Estimate, check_campaign, raw_effect
+from uplift.causal.estimate import Estimate, raw_effect
 from uplift.cells import check_finite
 from uplift.errors import InputError, check_fraction, check_whole
 from uplift.words import counted

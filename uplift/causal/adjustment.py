@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from uplift.campaign import Campaign
+from uplift.campaign import Campaign, check_campaign
 from uplift.causal.assignment import covariates, default_outcome_model, estimate_propensity
 from uplift.causal.crossfit import (
     assign_folds,
@@ -22,7 +22,6 @@ from uplift.causal.estimate import (
     Array,
     Estimate,
     arm_position,
-    check_campaign,
     check_target,
     effective_size,
     estimates_frame,

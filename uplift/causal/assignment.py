@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from uplift.campaign import Campaign
+from uplift.campaign import Campaign, check_campaign
 from uplift.causal.crossfit import assign_folds, check_classifier, cross_fit_probability, seeded_clone
-from uplift.causal.estimate import check_campaign
 from uplift.errors import InputError
 from uplift.fitting import lightgbm_settings
 from uplift.propensity import check_propensity

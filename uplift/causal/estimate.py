@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-from uplift.campaign import Campaign
+from uplift.campaign import Campaign, check_campaign
 from uplift.errors import InputError, check_fraction, nearest
 from uplift.groups import label_codes
 from uplift.words import counted, wrapped
@@ -148,15 +148,6 @@ def raw_effect(
     )
     group = np.concatenate([code[chosen & (campaign.treatment == k)] for k in (j, 0)])
     return Estimate.of(quantity, difference, influence, n=n, effective_n=fewest, cluster=group)
-
-
-def check_campaign(campaign: Campaign) -> None:
-    """Refuse what is no campaign, such as the data frame that one is made of."""
-    if not isinstance(campaign, Campaign):
-        raise InputError(
-            f"the log has the type {type(campaign).__name__}; a Campaign is expected: Campaign.from_frame(frame, "
-            "features=[...], treatment=..., value=...) makes one"
-        )
 
 
 def check_target(target: str) -> None:

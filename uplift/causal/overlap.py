@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from uplift.campaign import Campaign
+from uplift.campaign import Campaign, check_campaign
 from uplift.causal.adjustment import Adjustment, rare_arms
 from uplift.causal.assignment import covariates
-from uplift.causal.estimate import Array, check_campaign, check_target, effective_size, treated_position
+from uplift.causal.estimate import Array, check_target, effective_size, treated_position
 from uplift.errors import InputError
 from uplift.words import counted, wrapped
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from uplift.campaign import Campaign
+from uplift.campaign import Campaign, check_campaign
 from uplift.causal.adjustment import adjust
-from uplift.causal.estimate import Estimate, check_campaign, check_target, treated_position
+from uplift.causal.estimate import Estimate, check_target, treated_position
 from uplift.errors import InputError
 
 Estimator = Callable[[Campaign], Estimate]

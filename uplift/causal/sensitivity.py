@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from uplift.campaign import Campaign
-from uplift.causal.estimate import Array, check_campaign, effective_size
+from uplift.campaign import Campaign, check_campaign
+from uplift.causal.estimate import Array, effective_size
 from uplift.errors import InputError, check_fraction, check_whole
 from uplift.seeds import stream
 from uplift.words import counted, wrapped

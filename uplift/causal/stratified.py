@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from uplift.campaign import Campaign
-from uplift.causal.estimate import Array, Estimate, check_campaign, check_target, treated_position
+from uplift.campaign import Campaign, check_campaign
+from uplift.causal.estimate import Array, Estimate, check_target, treated_position
 from uplift.errors import InputError
 from uplift.groups import label_codes
 from uplift.words import counted, wrapped

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from allocation.jobs.analyst.attributes import PREFIXES
@@ -20,6 +19,8 @@ from allocation.jobs.analyst.in_pieces import read_log, read_users
 from allocation.jobs.output import CHECKS, COMPARISON, EVIDENCE, PLAN, REPORT, RESPONSES
 from allocation.jobs.plan import Plan, read_plan
 from allocation.jobs.summary import Summary, read_run
+from allocation.jobs.tables.files import ENDINGS, find_files
+from allocation.jobs.tables.footers import read_footer
 from allocation.jobs.tables.open import open_responses
 from allocation.jobs.tables.schema import RESOURCE, USER_ID
 from uplift.errors import InputError
@@ -110,7 +111,8 @@ def check_place(place: str | Path) -> Path:
         return path
     if (path / REPORT).is_file():
         raise InputError(f"{path} was written by an earlier earmark, without {RESPONSES}; run `earmark demo` again")
-    if not path.exists() or (path.is_dir() and not any(path.rglob("*.parquet"))):
+    empty = path.is_dir() and not any(file.name.lower().endswith(ENDINGS) for file in path.rglob("*"))
+    if not path.exists() or empty:
         raise InputError(
             f"{path} holds no run; give the folder that `earmark demo --out FOLDER` wrote, or a response table, "
             "which `earmark predict` writes"
@@ -145,8 +147,7 @@ def _read(place: Path, plan: Plan, table: Path, summary: Summary | None) -> Run:
 
 def _columns(table: Path) -> list[str]:
     """The columns of the table's first file that can be attributes or more: whole numbers, text, truth."""
-    file = table if table.is_file() else min(table.rglob("*.parquet"))
-    schema = pq.read_schema(file)
+    schema = read_footer(find_files(table)[0]).schema
     kinds = (pa.types.is_integer, pa.types.is_string, pa.types.is_large_string, pa.types.is_boolean)
 
     def told(kind: pa.DataType) -> bool:

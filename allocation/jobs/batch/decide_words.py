@@ -122,7 +122,8 @@ def _left(result: DecideResult) -> list[str]:
     """Why money is left over."""
     plan, solved = result.task.plan, result.solved
     if result.manifest["budget"] is None:
-        return ["There is no budget: only the limits bind."]
+        bind = "There is no budget: only the limits bind."
+        return [bind if plan.limits else "There is neither a budget nor a limit: everybody gets the best arm."]
     if solved.slack <= 0:
         return []
     left = amount(solved.slack, plan.currency)

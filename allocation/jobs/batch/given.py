@@ -28,8 +28,9 @@ def given_plan(
     """
     plan = read_plan(path)
     if responses is not None and (model is not None or features is not None):
+        other = "--model" if model is not None else "--features"
         raise InputError(
-            "--responses and --model are both given; decide from one: a table, or a model and --features"
+            f"--responses and {other} are both given; decide from one: a table, or a model and --features"
         )
     if responses is not None:
         plan = replace(plan, responses=responses, model=None, features=None)
@@ -43,5 +44,5 @@ def given_plan(
         try:
             plan = replace(plan, budget=check_budget(budget))
         except ValueError as error:
-            raise InputError(f"--budget is {budget}; {error}") from None
+            raise InputError(f"--budget is {budget}; {str(error).replace('leave the key', 'leave it')}") from None
     return plan

@@ -35,8 +35,10 @@ def table_of(block: Block, arms: Sequence[str]) -> pa.Table:
     for prefix, table in prefixed.items():
         columns |= {prefix + arm: pa.array(table[:, j]) for j, arm in enumerate(arms)}
     for name, column in block.attributes.items():
-        if name in columns:
-            raise InputError(f"the attribute {name} has the name of a column of response tables; leave it out")
+        if name in columns or name.startswith((VALUE, COST, ELIGIBLE, RESOURCE)):
+            raise InputError(
+                f"the attribute {name} has the name of a column of response tables; rename it, or leave it out"
+            )
         columns[name] = column
     return pa.table(columns)
 

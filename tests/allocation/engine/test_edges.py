@@ -153,6 +153,7 @@ def test_bounds_near_the_largest_float_say_nothing():
         (lambda: frontier([[0.0]], [[0.0]], knots="a"), r"knots is 'a'; a whole number"),
         (lambda: frontier([[0.0]], [[0.0]], replicates=2.5), r"replicates is 2\.5; a whole number"),
         (lambda: frontier([[0.0]], [[0.0]], seed=2**64), r"seed is .*; a whole number"),
+        (lambda: solve({}), r"problem is a dict; Problem\(value, cost, budget\) is expected"),
         (lambda: frontier([[0.0]], [[0.0]]).at("a"), r"budget is 'a'; a number or an array"),
         (lambda: frontier([[0.0]], [[0.0]]).arm_mix([[1, 2]]), r"budgets have the shape \(1, 2\)"),
         (lambda: frontier([[0.0]], [[0.0]]).merge(3), r"a Frontier is expected to merge with, not int"),

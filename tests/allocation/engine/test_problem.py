@@ -27,6 +27,7 @@ two = np.zeros((2, 2))
         ((two, two, -1), r"budget is -1; 0 or more is expected, in the unit of cost \(None for no limit\)"),
         ((two, two, math.nan), r"budget is nan; 0 or more is expected"),
         ((two, two, -math.inf), r"budget is -inf; 0 or more is expected"),
+        ((two, two, True), r"budget is True; a number is expected, or None for no limit"),
         ((two, two, "much"), r"budget is 'much'; a number is expected, or None for no limit"),
         ((two, two, [1, 2]), r"budget is \[1, 2\]; a number is expected"),
         ((two, two, 1, [True, True]), r"eligible has shape \(2,\) and type bool; booleans of shape \(2, 2\)"),

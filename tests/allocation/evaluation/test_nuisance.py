@@ -71,6 +71,10 @@ def test_refused_with_the_mend():
     rare = log_of(np.r_[1, np.zeros(99, int)], np.arange(100.0), np.tile([0.99, 0.01], (100, 1)), np.arange(100.0))
     with pytest.raises(InputError, match=r"at least 2 users"):
         fit_outcomes(rare)
+    with pytest.raises(InputError, match=r"arm '1' was given to nobody of the 99 users, so no model can learn"):
+        fit_outcomes(rare.take(rare.treatment == 0))
+    with pytest.raises(InputError, match="the log has the type DataFrame; a Campaign is expected"):
+        fit_outcomes(pd.DataFrame({"x": [1.0]}))
 
 
 @pytest.mark.parametrize(

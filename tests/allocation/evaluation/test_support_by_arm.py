@@ -140,6 +140,9 @@ def test_refusals():
     held_out = log(50, p=np.full(3, 1 / 3))
     with pytest.raises(InputError, match="the decisions are for 40 users and the log has 50; decide for the users"):
         support_by_arm(decided(np.zeros(40, int), names=("one",), budgets=(1.0,)), held_out)
+    for needed in (np.nan, "30", -1.0):
+        with pytest.raises(InputError, match=r"needed is .*; a number above 0 is expected"):
+            support_by_arm(decided(np.zeros(50, int), names=("one",), budgets=(1.0,)), held_out, needed=needed)
     blind = Campaign(held_out.X, held_out.treatment, held_out.value, None, None, ARMS, held_out.user_id, ("x",))
     with pytest.raises(InputError, match="the log has no propensity"):
         support_by_arm(decided(np.zeros(50, int), names=("one",), budgets=(1.0,)), blind)

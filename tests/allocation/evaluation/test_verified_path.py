@@ -183,3 +183,17 @@ def test_tables_of_other_users_are_refused():
     log = log_of(np.random.default_rng(4))
     with pytest.raises(InputError, match=r"spend_score has the shape \(79, 4\); \(80, 4\) is expected"):
         verified_path(log.value, log.cost, log.gain_score, log.spend_score[1:], log.treatment, log.propensity)
+
+
+def test_a_user_who_may_get_no_arm_is_given_control():
+    """As in `Problem`: the path is that of a mask which names control."""
+    log = log_of(np.random.default_rng(5))
+    may = np.random.default_rng(6).random((N, ARMS)) < 0.6
+    may[:7] = False
+    named = may.copy()
+    named[~may.any(axis=1), 0] = True
+    tables = (log.value, log.cost, log.gain_score, log.spend_score, log.treatment, log.propensity)
+    mine, other = verified_path(*tables, eligible=may), verified_path(*tables, eligible=named)
+    np.testing.assert_array_equal(mine.sums, other.sums)
+    np.testing.assert_array_equal(mine.reached, other.reached)
+    assert not set(mine.step.tolist()) & set(range(7))

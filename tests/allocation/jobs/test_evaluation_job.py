@@ -203,6 +203,10 @@ def test_a_file_of_decisions_that_does_not_fit_the_log(tmp_path: Path, decisions
         (lambda f: f.head(599), r"lacks 1 of the 600 users"),
         (lambda f: f.assign(user_id="0"), r"r.parquet.*duplicate ids"),
         (lambda f: f.assign(**{"value.mail": "much"}), r"r.parquet.*'value.mail'.*'much'"),
+        (
+            lambda f: f.assign(**{"eligible.mail": f.index > 8}),
+            r"r.parquet.* eligible.mail, 9 of 600 users may not get that arm.* --decisions NAME=FILE",
+        ),
     ],
 )
 def test_a_file_of_predictions_that_does_not_fit_the_log(tmp_path: Path, change: Change, message: str):
@@ -304,3 +308,11 @@ def test_no_rule_of_thumb_is_called_highest_where_none_is_verified(tmp_path):
     sentences = findings(run_evaluation(plan))
     assert "No rule of thumb can be verified; nobody stands in as the reference." in sentences
     assert not any("highest verified" in sentence for sentence in sentences)
+
+
+def test_a_table_by_which_everybody_may_get_every_arm_and_a_home_folder(tmp_path, monkeypatch):
+    """A shell leaves `~` after an equals sign as it is."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    predictions(log()["id"]).assign(**{"eligible.mail": True}).to_parquet(tmp_path / "r.parquet")
+    result = run(tmp_path, responses={"mine": "~/r.parquet"}, budgets_per_user=(0.11,))
+    assert set(result.checksums) == {"mine"}

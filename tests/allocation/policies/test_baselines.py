@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from tests.invariants import budget_excess
 from tests.oracles import brute_force, exact_total, sn_total
 from tests.strategies import problems
 from uplift.campaign import Campaign
+from uplift.errors import InputError
 from uplift.learners import TLearner
 from uplift.response import Response
 
@@ -238,3 +240,30 @@ def test_outcome_targeting_ranks_by_the_value_under_control():
     policy.single_.arms_ = ("a", "b")
     policy.single_.means_ = ArmMeans(np.array([3.0, 7.5]), np.array([0.0, 1.0]))
     assert policy.decide(X[:2], 1.0).decision.tolist() == [0, 1]
+
+
+RULES = [Nobody, RandomArm, BestSingleArm, BestMix]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_that_is_not_fitted_says_so(rule):
+    with pytest.raises(InputError, match=f"this {rule.__name__} is not fitted; call .fit.campaign. first"):
+        rule().decide(X, 1.0)
+
+
+def test_outcome_targeting_that_is_not_fitted_says_so():
+    with pytest.raises(InputError, match="this OutcomeTargeting is not fitted"):
+        OutcomeTargeting(TLearner()).decide(Response(np.ones((2, 2)), np.ones((2, 2)), ("a", "b")), 1.0)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_log_without_a_user_of_an_arm_is_refused(rule):
+    """A random sample may have lost the rare one."""
+    with pytest.raises(InputError, match=r"arm 'odd' was never logged in 45 rows.*; drop the arm, take more users"):
+        rule().fit(LOG.take(LOG.treatment < 3))
+
+
+@pytest.mark.parametrize("rule", [*RULES, lambda: OutcomeTargeting(TLearner())])
+def test_a_table_is_no_log(rule):
+    with pytest.raises(InputError, match="the log has the type DataFrame; a Campaign is expected"):
+        rule().fit(pd.DataFrame({"x": [1.0]}))

@@ -128,3 +128,10 @@ def test_features_of_other_names_or_in_another_order_are_refused(fitted):
     # A frame holds its cells in another order in memory, in which sums round differently.
     named = fitted.predict(pd.DataFrame(log.X, columns=["a", "b"]))
     np.testing.assert_allclose(named.value, fitted.predict(log.X).value, rtol=1e-5)
+
+
+@pytest.mark.parametrize("learner", [None, "s", SLearner])
+def test_what_is_no_learner_is_refused(learner):
+    log = Campaign(np.zeros((2, 1)), np.array([0, 1]), np.ones(2), None, None, ("a", "b"), np.arange(2), ("x",))
+    with pytest.raises(InputError, match=r"learner is .*; a response learner is expected, such as SLearner\(\)"):
+        TwoStage(learner).fit(log)

@@ -112,3 +112,12 @@ def test_places_without_a_run_are_one_message(tmp_path: Path):
     (tmp_path / "report.html").write_text("")
     with pytest.raises(InputError, match=r"was written by an earlier earmark, without responses\.parquet"):
         open_run(tmp_path)
+
+
+def test_a_table_folder_is_read_as_the_nightly_job_reads_it(run_folder: Path, tmp_path: Path):
+    """Other endings in any case count; hidden files, half written or of an older table, do not."""
+    shutil.copy(run_folder / "responses.parquet", tmp_path / "part.PARQ")
+    (tmp_path / ".tmp.parquet").write_bytes(b"")
+    pq.write_table(pq.read_table(tmp_path / "part.PARQ", columns=["user_id"]), tmp_path / "_old.parquet")
+    run = open_run(tmp_path)
+    assert len(run) == pq.read_metadata(run_folder / "responses.parquet").num_rows

@@ -19,6 +19,7 @@ from allocation.jobs.predict_job import PredictPlan, run_predict
 from allocation.jobs.tables import model as model_module
 from allocation.jobs.tables import predicted as predicted_module
 from allocation.jobs.tables import writing
+from allocation.jobs.tables.blocks import Block
 from allocation.jobs.tables.open import open_responses
 from allocation.jobs.tables.predicted import open_predicted
 from allocation.policies.baselines import BestMix
@@ -202,6 +203,9 @@ def test_a_prediction_that_fails_leaves_the_one_before(policies, features, tmp_p
     with pytest.raises(InputError, match="the attribute user_id has the name of a column of response tables"):
         run_predict(PredictPlan(plan.model, str(features), attributes=("user_id",)), tmp_path / "other")
     assert not (tmp_path / "other").exists()
+    ids, table = pa.array([1, 2]), np.ones((2, 1))
+    with pytest.raises(InputError, match=r"the attribute value\.extra has the name of a column of response tables"):
+        writing.table_of(Block(0, ids, table, table, attributes={"value.extra": ids}), ("none",))
 
 
 def test_more_files_than_names_and_results_among_the_inputs_are_refused(policies, features, tmp_path, monkeypatch):
