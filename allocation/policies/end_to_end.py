@@ -134,7 +134,8 @@ class EndToEnd:
         both are refused.
 
         Raises InputError for a campaign without propensity or cost, groups without activeness, another log's arms or
-        features, and arguments that no fit can use; ProblemError for budgets that are no finite numbers.
+        features, and arguments that no fit can use, an infinite budget among them; ProblemError for budgets that are
+        no numbers or below 0.
         """
         check_campaign(campaign)
         settings = checked(

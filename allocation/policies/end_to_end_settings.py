@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from allocation.engine.problem import ProblemError, check_budget
+from allocation.engine.problem import check_budget
 from allocation.policies.gradients import ESTIMATORS
 from allocation.policies.scored import KINDS
 from uplift.causal.aggregation import Rule
@@ -109,7 +109,7 @@ def _budgets(budgets: Sequence[float]) -> tuple[float, ...]:
     if not found:
         raise InputError(f"budgets is {budgets!r}; a list of money for all users of the log is expected, or None")
     if None in found:
-        raise ProblemError("budgets holds None or an infinite amount; finite money for all users is expected")
+        raise InputError("budgets holds None or an infinite amount; finite money for all users is expected")
     return tuple(float(budget) for budget in found if budget is not None)
 
 
