@@ -36,7 +36,7 @@ def current(place: Path) -> Answers:
 
 
 def of_run(place: Path) -> Answers:
-    """The run's answers: computed once for all sessions, and again when its manifest changes, or the table does."""
+    """The run's answers: computed once for all sessions, anew when its manifest changes or a file comes or goes."""
     stamp = 0.0
     for file in (place, place / MANIFEST):
         with suppress(OSError):  # it may just be written anew

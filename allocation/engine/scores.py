@@ -169,10 +169,6 @@ class Scores:
         with np.errstate(invalid="ignore"):
             return np.where(prices > 0, self.high * prices, np.where(prices < 0, self.low * prices, 0.0))
 
-    def dual(self, prices: Floats, weight: float = 1.0) -> float:
-        """D(p) with the weight w on value, value units, in floats."""
-        return self.survey(prices, weight).total + math.fsum(self.support(prices))
-
     def bound(self, prices: Floats, weight: float = 1.0, survey: Survey | None = None) -> float:
         """A float no less than D(p) at the prices as `snapped`: every rounding of the pass is allowed for.
 

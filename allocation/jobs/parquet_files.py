@@ -1,4 +1,4 @@
-"""Parquet files of results at paths that the user names: all of them or none, and nothing of somebody else's lost."""
+"""Parquet files of results at paths that the user names: none half written, and nothing of somebody else's lost."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def checked_file(path: str | Path, option: str) -> Path:
 def write_frames(frames: Mapping[Path, pd.DataFrame]) -> None:
     """Write every frame to its file, staged beside it and moved in once all are written.
 
-    Raises InputError, which says what was kept, when the file system refuses.
+    No file is ever half written; where moving in fails between two files, those before it are already the new ones.
+    Raises InputError when the file system refuses.
     """
     staged = {file: file.with_name(f".{file.name}-{uuid.uuid4().hex}") for file in frames}
     try:

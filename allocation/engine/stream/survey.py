@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from allocation.engine.money import float_above
 from allocation.engine.newton import Units, curvature
-from allocation.engine.rows import Floats, Ints, Row
+from allocation.engine.rows import Floats, Row
 from allocation.engine.scores import Scores
 from allocation.engine.stream.chunks import Arrays, Chunk, Chunks
 from allocation.engine.stream.near import near_each
@@ -84,11 +84,6 @@ class StreamScores:
     def rows(self) -> tuple[Row, ...]:
         """The constraints."""
         return self.alone.rows
-
-    @property
-    def measure(self) -> Ints:
-        """The number of each row's measure."""
-        return self.alone.measure
 
     @property
     def low(self) -> Floats:
