@@ -49,8 +49,9 @@ def check_whole(value: Any, what: str, least: int = 1, more: str = "") -> None:
         raise InputError(f"{what} is {value!r}; a whole number of at least {least} is expected{more}")
 
 
-def check_number(value: Any, what: str, least: str = "of at least 0", more: str = "") -> None:
-    """Refuse what is no finite number "of at least 0", or "above 0"."""
+def check_number(value: Any, what: str, more: str = "", *, positive: bool = False) -> None:
+    """Refuse what is no finite number of at least 0, or above 0 where `positive`; `more` ends the sentence."""
     known = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not known or not np.isfinite(value) or value < 0 or (least == "above 0" and value == 0):
+    if not known or not np.isfinite(value) or value < 0 or (positive and value == 0):
+        least = "above 0" if positive else "of at least 0"
         raise InputError(f"{what} is {value!r}; a number {least} is expected{more}")

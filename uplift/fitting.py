@@ -8,6 +8,11 @@ from typing import Any
 ONE_THREAD_ROWS = 200_000
 
 
+def is_estimator(model: Any) -> bool:
+    """Whether `model` is a scikit-learn estimator and not its class or its name."""
+    return not isinstance(model, type) and hasattr(model, "fit") and hasattr(model, "__sklearn_tags__")
+
+
 def seeded(model: Any, seed: int) -> Any:
     """The model itself, every random state that it leaves open set to `seed`, also inside a pipeline."""
     for name, state in model.get_params(deep=True).items():

@@ -90,7 +90,11 @@ class Response:
         """Read a response table, in its precision; the arms are those of its `value.<arm>` columns, in their order.
 
         Raises InputError for a file that cannot be read, lacks a column, or has cells or ids that do not fit."""
-        frame = open_frame(read_table(path, ["user_id"]))
+        return cls.of_frame(open_frame(read_table(path, ["user_id"])), path)
+
+    @classmethod
+    def of_frame(cls, frame: nw.DataFrame[Any], path: str | Path) -> Self:
+        """What `read` makes of a table once it is open; `path` names it in messages, and other columns are left."""
         arms = tuple(c.removeprefix("value.") for c in frame.columns if c.startswith("value."))
         if not arms:
             raise InputError(f"{path} has no value.<arm> column; a response table has value.<arm> and cost.<arm>")

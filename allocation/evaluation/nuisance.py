@@ -74,8 +74,8 @@ def fit_outcomes(
 
 
 def _fixed(amount: Array, treatment: NDArray[np.int64], n_arms: int) -> Array | None:
-    """The amounts by arm, (n, K+1), where no arm's amount varies and every arm was given; None otherwise."""
+    """The amounts by arm, (n, K+1), where no arm's amount varies; None otherwise."""
     by_arm = [amount[treatment == j] for j in range(n_arms)]
-    if any(not len(own) or own.min() != own.max() for own in by_arm):
+    if any(own.min() != own.max() for own in by_arm):
         return None
     return np.tile([own[0] for own in by_arm], (len(amount), 1))

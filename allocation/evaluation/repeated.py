@@ -67,10 +67,7 @@ def evaluate_splits(
     check_whole(splits, "splits", 2, " (one split: `evaluate`)")
     names = check_estimators(estimators)
     check_fraction(level, "level", 0.95)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(
-            f"seed is {seed!r}; a whole number of at least 0 is expected, from which each split has its own"
-        )
+    check_whole(seed, "seed", 0, ", from which each split has its own")
     if not callable(build):
         raise InputError(
             f"build is a {type(build).__name__}; a function of a training campaign and a seed is expected, which "

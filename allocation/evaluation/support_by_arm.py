@@ -102,7 +102,7 @@ def support_by_arm(
     """
     import pandas as pd
 
-    check_number(needed, "needed", "above 0")
+    check_number(needed, "needed", positive=True)
     check_held_out(held_out, allow_mismatch=True, cluster=cluster)
     assert held_out.propensity is not None
     if decided.decision.shape[1] != len(held_out):

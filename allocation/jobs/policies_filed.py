@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 
@@ -106,8 +107,9 @@ def read_decisions(path: str, users: Campaign) -> NDArray[np.int64] | Promised:
 def read_response(path: str, users: Campaign) -> Response:
     """The predictions for every user of the log, arms in the log's order, from a response table."""
     with _naming(path):
-        response = Response.read(path)
-        _check_eligible(path)
+        frame = open_frame(read_table(path, ["user_id"]))
+        response = Response.of_frame(frame, path)
+        _check_eligible(frame)
     if response.user_id is None:
         raise InputError(f"{path} has no user_id column, so its rows cannot be matched with the users of the log")
     for arm in response.arms:
@@ -127,9 +129,8 @@ def read_response(path: str, users: Campaign) -> Response:
     return Response(response.value[rows][:, columns], response.cost[rows][:, columns], users.arms)
 
 
-def _check_eligible(path: str) -> None:
+def _check_eligible(frame: nw.DataFrame[Any]) -> None:
     """Refuse a table by which somebody may not get an arm: predictions alone would be decided without it."""
-    frame = open_frame(read_table(path, ["user_id"]))
     for name in frame.columns:
         if name.startswith(ELIGIBLE):
             barred = int((numbers(frame, name, "eligible") == 0).sum())

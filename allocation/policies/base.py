@@ -88,12 +88,11 @@ class ArmMeans:
         return Problem(np.broadcast_to(self.value, shape), np.broadcast_to(self.cost, shape), budget)
 
 
-def means_of(policy: Any) -> ArmMeans:
-    """What the policy took from the log; raises InputError before the fit."""
-    if not hasattr(policy, "means_"):
+def fitted(policy: Any, name: str) -> Any:
+    """What the policy learnt under that name; raises InputError before the fit."""
+    if not hasattr(policy, name):
         raise InputError(f"this {type(policy).__name__} is not fitted; call .fit(campaign) first")
-    means: ArmMeans = policy.means_
-    return means
+    return getattr(policy, name)
 
 
 def treat_in_order(problem: Problem, order: NDArray[np.int64], arm: NDArray[np.int64]) -> Allocation:

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from allocation.engine.problem import Allocation, Problem, allocation_of
 from allocation.engine.solve import solve
-from allocation.policies.base import ArmMeans, Users, means_of, treat_in_order
+from allocation.policies.base import ArmMeans, Users, fitted, treat_in_order
 from allocation.policies.two_stage import fit_learner, predict_response, save_fitted
 from uplift.campaign import Campaign
-from uplift.errors import InputError
 from uplift.learners.base import ResponseLearner
 from uplift.response import Response
 from uplift.seeds import stream
@@ -29,13 +28,12 @@ class Nobody:
 
     def fit(self, campaign: Campaign) -> Self:
         """Take the means of the arms from the log."""
-        self.means_ = ArmMeans.of(campaign)  # first of all, for it refuses what is no log
-        self.arms_, self.users_ = campaign.arms, Seen.of(campaign)
+        self.arms_, self.users_, self.means_ = _known_of(campaign)
         return self
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
         """Control for every user; promised value and cost are the control arm's means in the log."""
-        return allocation_of(means_of(self).problem(len(users), budget), np.zeros(len(users), dtype=np.int64))
+        return allocation_of(fitted(self, "means_").problem(len(users), budget), np.zeros(len(users), dtype=np.int64))
 
     save = save_fitted
 
@@ -56,8 +54,7 @@ class RandomArm:
 
     def fit(self, campaign: Campaign) -> Self:
         """Take the means of the arms from the log."""
-        self.means_ = ArmMeans.of(campaign)  # first of all, for it refuses what is no log
-        self.arms_, self.users_ = campaign.arms, Seen.of(campaign)
+        self.arms_, self.users_, self.means_ = _known_of(campaign)
         return self
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
@@ -65,7 +62,7 @@ class RandomArm:
 
         Raises ProblemError where control alone is predicted to cost more than the budget.
         """
-        n, means = len(users), means_of(self)
+        n, means = len(users), fitted(self, "means_")
         arm = stream(self.seed, "random arm").integers(1, len(self.arms_), n)
         return treat_in_order(means.problem(n, budget), _order(self.seed, n), arm)
 
@@ -94,8 +91,7 @@ class BestSingleArm:
 
     def fit(self, campaign: Campaign) -> Self:
         """Take the means of the arms from the log."""
-        self.means_ = ArmMeans.of(campaign)  # first of all, for it refuses what is no log
-        self.arms_, self.users_ = campaign.arms, Seen.of(campaign)
+        self.arms_, self.users_, self.means_ = _known_of(campaign)
         return self
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
@@ -104,13 +100,14 @@ class BestSingleArm:
         Raises ProblemError where control alone is predicted to cost more than the budget.
         """
         n = len(users)
-        problem = means_of(self).problem(n, budget)
+        problem = fitted(self, "means_").problem(n, budget)
         arm = np.full(n, self.arm(n, problem.limit), dtype=np.int64)
         return treat_in_order(problem, _order(self.seed, n), arm)
 
     def arm(self, n: int, limit: float) -> int:
         """The arm that promises most for n users and a budget `limit` (money)."""
-        value, cost = means_of(self).value, means_of(self).cost
+        means = fitted(self, "means_")
+        value, cost = means.value, means.cost
         extra_cost = cost - cost[0]
         affordable = np.full(len(self.arms_), float(n))
         dear = extra_cost > 0
@@ -139,13 +136,12 @@ class BestMix:
 
     def fit(self, campaign: Campaign) -> Self:
         """Take the means of the arms from the log."""
-        self.means_ = ArmMeans.of(campaign)  # first of all, for it refuses what is no log
-        self.arms_, self.users_ = campaign.arms, Seen.of(campaign)
+        self.arms_, self.users_, self.means_ = _known_of(campaign)
         return self
 
     def decide(self, users: Users, budget: float | None) -> Allocation:
         """Solve on the means and deal the arms out to users drawn from `seed`; see `Policy.decide`."""
-        n, means = len(users), means_of(self)
+        n, means = len(users), fitted(self, "means_")
         # Tables of their own: for views numba would compile every loop anew.
         value, cost = (np.tile(mean, (n, 1)) for mean in (means.value, means.cost))
         solved = solve(Problem(value, cost, budget))
@@ -188,14 +184,19 @@ class OutcomeTargeting:
 
         Raises ProblemError where control alone is predicted to cost more than the budget; see `Policy.decide`.
         """
-        if not hasattr(self, "single_"):
-            raise InputError("this OutcomeTargeting is not fitted; call .fit(campaign) first")
+        single = fitted(self, "single_")
         response = users if isinstance(users, Response) else self.predict(users)
         problem = Problem(response.value, response.cost, budget)
-        arm = np.full(len(users), self.single_.arm(len(users), problem.limit), dtype=np.int64)
+        arm = np.full(len(users), single.arm(len(users), problem.limit), dtype=np.int64)
         return treat_in_order(problem, np.argsort(-response.value[:, 0], kind="stable"), arm)
 
     save = save_fitted
+
+
+def _known_of(campaign: Campaign) -> tuple[tuple[str, ...], Seen, ArmMeans]:
+    """What a rule of thumb keeps of a log: its arms, its users, the arms' means."""
+    means = ArmMeans.of(campaign)  # first of all, for it refuses what is no log
+    return campaign.arms, Seen.of(campaign), means
 
 
 def _order(seed: int, n: int) -> NDArray[np.int64]:

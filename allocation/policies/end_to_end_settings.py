@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from allocation.policies.gradients import ESTIMATORS
 from allocation.policies.scored import KINDS
 from uplift.causal.aggregation import Rule
 from uplift.causal.aggregation import rule as named_rule
-from uplift.errors import InputError, check_fraction, check_whole, nearest
+from uplift.errors import InputError, check_fraction, check_number, check_whole, nearest
 from uplift.learners.base import ResponseLearner
 from uplift.learners.neural import NeuralResponse
 from uplift.learners.training import Schedule
@@ -71,9 +70,7 @@ def checked(
     _one_of("warm_start", warm_start, WARM_STARTS)
     if groups not in GROUPS:
         raise InputError(f"groups is {groups!r}; 'activeness' or None is expected")
-    is_number = isinstance(gamma, int | float | np.number) and not isinstance(gamma, bool)
-    if not is_number or not 0 <= gamma < math.inf:
-        raise InputError(f"gamma is {gamma!r}; a number of at least 0 is expected, such as 1.0")
+    check_number(gamma, "gamma", ", such as 1.0")
     check_whole(seed, "seed", 0)
     if progress is not None and not callable(progress):
         raise InputError(f"progress is {progress!r}; a function of a text is expected, or None")

@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 from allocation.engine.problem import Allocation, Problem
 from allocation.engine.solve import solve
-from allocation.policies.base import Users
+from allocation.policies.base import Users, fitted
 from uplift.campaign import Campaign, check_campaign
 from uplift.errors import InputError
 from uplift.learners.base import ResponseLearner
@@ -32,8 +32,8 @@ def fit_learner(learner: ResponseLearner, campaign: Campaign) -> ResponseLearner
             f"{learner!r} is no response learner: its fit knows no treatment; wrap it, such as "
             f"TwoStage(SLearner({type(learner).__name__}()))"
         )
-    fitted: ResponseLearner = clone(learner)
-    return fitted.fit(campaign.X, campaign.value, **roles_of(campaign))
+    own: ResponseLearner = clone(learner)
+    return own.fit(campaign.X, campaign.value, **roles_of(campaign))
 
 
 def roles_of(campaign: Campaign) -> dict[str, Any]:
@@ -68,10 +68,8 @@ def features_of(policy: Any, users: NDArray[Any] | Campaign) -> NDArray[Any]:
 
 def predict_response(policy: Any, users: NDArray[Any] | Campaign) -> Response:
     """What the policy's fitted learner predicts; raises InputError before the fit."""
-    if not hasattr(policy, "learner_"):
-        raise InputError(f"this {type(policy).__name__} is not fitted; call .fit(campaign) first")
-    X = features_of(policy, users)
-    response: Response = policy.learner_.predict(X)
+    learner = fitted(policy, "learner_")
+    response: Response = learner.predict(features_of(policy, users))
     return replace(response, user_id=users.user_id) if isinstance(users, Campaign) else response
 
 

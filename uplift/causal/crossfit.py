@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from uplift.errors import InputError
-from uplift.fitting import seeded
+from uplift.fitting import is_estimator, seeded
 from uplift.groups import label_codes
 from uplift.seeds import stream
 
@@ -34,9 +34,7 @@ def assign_folds(
     Raises InputError for fewer than 2 folds, more folds than users or clusters, missing labels of clusters, or an arm
     whose users (a single one, say) are all in one fold, which no model could predict out of fold.
     """
-    t = np.asarray(treatment)
-    if t.ndim != 1 or not len(t) or not np.issubdtype(t.dtype, np.integer):
-        raise InputError(f"treatment has shape {t.shape} and type {t.dtype}; whole numbers (users,) are expected")
+    t = _treatments(treatment)
     names, group = (None, None) if cluster is None else label_codes(cluster, len(t), "cluster")
     units, unit = ("users", len(t)) if names is None else ("clusters", len(names))
     if not isinstance(n_folds, int | np.integer) or not 2 <= n_folds <= unit:
@@ -76,7 +74,8 @@ def cross_fit_probability(model: Any, X: ArrayLike, treatment: ArrayLike, fold: 
     A clone of the classifier `model` is fitted to (X, treatment) outside each fold and predicts inside it; column j
     is arm j whatever the order of the model's classes. X (n, d), treatment (n,) in 0..n_arms-1, fold (n,) as
     `assign_folds` gives it. The model's own calibration is kept as it is. Raises InputError for a model that is no
-    classifier with `predict_proba` or refuses to learn, and for folds outside of which an arm has nobody.
+    classifier with `predict_proba` or refuses to learn, for arrays of other lengths, arms without users, and for
+    folds outside of which an arm has nobody.
     """
     check_classifier(model)
     features, t, f = _checked(X, treatment, fold, n_arms)
@@ -98,7 +97,7 @@ def cross_fit_outcome(
     predict for everybody inside the fold. Of a classifier the expected label is used, so labels must be numbers; one
     label alone is its own prediction. X, treatment and fold as in `cross_fit_probability`. Fits carry no weights, so
     under confounding an average of the table leans to the users who were given the arm. Raises InputError for another
-    kind of model, where it refuses what it is to learn from, and for folds outside of which an arm has nobody.
+    kind of model, where it refuses what it is to learn from, and for the rest as `cross_fit_probability`.
     """
     check_outcome_model(model)
     learner = _is_response_learner(model)
@@ -132,9 +131,7 @@ def _checked(
     X: ArrayLike, treatment: ArrayLike, fold: ArrayLike, n_arms: int
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Features, treatments and folds of as many users, with somebody of each of the arms and nobody of another."""
-    features, t, f = np.asarray(X), np.asarray(treatment), np.asarray(fold)
-    if t.ndim != 1 or not len(t) or not np.issubdtype(t.dtype, np.integer):
-        raise InputError(f"treatment has shape {t.shape} and type {t.dtype}; whole numbers (users,) are expected")
+    features, t, f = np.asarray(X), _treatments(treatment), np.asarray(fold)
     if features.ndim != 2 or len(features) != len(t):
         raise InputError(f"X has shape {features.shape} for {len(t):,} users; ({len(t)}, features) is expected")
     arms = np.unique(t)
@@ -147,15 +144,25 @@ def _checked(
     return features, t, f
 
 
-def check_classifier(model: Any) -> None:
+def _treatments(treatment: ArrayLike) -> NDArray[Any]:
+    t = np.asarray(treatment)
+    if t.ndim != 1 or not len(t) or not np.issubdtype(t.dtype, np.integer):
+        raise InputError(f"treatment has shape {t.shape} and type {t.dtype}; whole numbers (users,) are expected")
+    return t
+
+
+def check_classifier(model: Any, name: str = "model") -> None:
     """Refuse what is no classifier with `predict_proba`."""
-    if not _is_estimator(model) or not _base().is_classifier(model) or not hasattr(model, "predict_proba"):
-        raise InputError(f"model is {model!r}; a scikit-learn classifier with predict_proba is expected")
+    if not is_estimator(model) or not _base().is_classifier(model) or not hasattr(model, "predict_proba"):
+        raise InputError(
+            f"{name} is {model!r}; a scikit-learn classifier with predict_proba is expected, such as "
+            "LogisticRegression()"
+        )
 
 
 def check_outcome_model(model: Any) -> None:
     """Refuse what is neither a regressor, nor a classifier, nor a response learner."""
-    if _is_estimator(model) and (
+    if is_estimator(model) and (
         _base().is_classifier(model) or _base().is_regressor(model) or _is_response_learner(model)
     ):
         return
@@ -188,11 +195,6 @@ def _fit(model: Any, X: NDArray[Any], y: NDArray[Any], where: str, **given: Any)
             f"{type(model).__name__} cannot learn from {where} ({len(y):,} users): {error}; take a model that suits "
             "the values and can learn from so few (a regressor for amounts), other folds, or drop the arm"
         ) from error
-
-
-def _is_estimator(model: Any) -> bool:
-    """Whether `model` is a scikit-learn estimator and not its class or its name."""
-    return isinstance(model, _base().BaseEstimator) and not isinstance(model, type)
 
 
 def _is_response_learner(model: Any) -> bool:

@@ -20,7 +20,8 @@ def amounts(cells: ArrayLike, name: str, n: int) -> Array:
     """One finite number a user, (n,), of a size and a spread that single precision can hold."""
     try:
         given = np.asarray(cells)
-        if given.dtype.kind in "USOT" and any(isinstance(cell, str) for cell in given.flat):
+        kind = given.dtype.kind
+        if kind in "UST" or (kind == "O" and any(isinstance(cell, str) for cell in given.flat)):
             raise TypeError  # digits in text are names until somebody says otherwise
         array = given.astype(np.float64)
     except (TypeError, ValueError):

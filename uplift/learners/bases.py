@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import has_fit_parameter
 
 from uplift.errors import InputError
-from uplift.fitting import lightgbm_settings, seeded
+from uplift.fitting import is_estimator, lightgbm_settings, seeded
 
 Array = NDArray[np.float64]
 
@@ -87,29 +87,16 @@ def fit_base(base: Any, seed: int, X: NDArray[np.float32], y: Array, weight: Arr
 
 def checked_base(base: Any, name: str = "base") -> Any:
     """The base, if it is a regressor or a classifier and not its class or its name."""
-    if _is_estimator(base) and (is_regressor(base) or is_classifier(base)):
+    if is_estimator(base) and (is_regressor(base) or is_classifier(base)):
         return base
     raise InputError(f"{name} is {base!r}; a scikit-learn regressor or classifier is expected, such as Ridge()")
 
 
 def checked_regressor(base: Any, name: str) -> Any:
     """The base, if it is a regressor and not its class or its name."""
-    if _is_estimator(base) and is_regressor(base):
+    if is_estimator(base) and is_regressor(base):
         return base
     raise InputError(f"{name} is {base!r}; a scikit-learn regressor is expected, such as Ridge()")
-
-
-def checked_classifier(base: Any, name: str) -> Any:
-    """The base, if it is a classifier of probabilities and not its class or its name."""
-    if _is_estimator(base) and is_classifier(base) and hasattr(base, "predict_proba"):
-        return base
-    raise InputError(
-        f"{name} is {base!r}; a scikit-learn classifier with predict_proba is expected, such as LogisticRegression()"
-    )
-
-
-def _is_estimator(base: Any) -> bool:
-    return not isinstance(base, type) and hasattr(base, "fit") and hasattr(base, "__sklearn_tags__")
 
 
 def expected(model: Any, X: NDArray[np.float32]) -> Array:

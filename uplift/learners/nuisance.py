@@ -12,9 +12,10 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import make_pipeline
 
 from uplift.causal.assignment import default_propensity_model
+from uplift.causal.crossfit import check_classifier
 from uplift.errors import InputError
 from uplift.fitting import seeded
-from uplift.learners.bases import Array, checked_base, checked_classifier, default_base
+from uplift.learners.bases import Array, checked_base, default_base
 from uplift.learners.log import Log
 
 FOLDS = 3
@@ -68,8 +69,8 @@ def nuisance(log: Log, base: Any, propensity_base: Any, seed: int, *, with_arm: 
     outcome = seeded(base, seed)
     if log.propensity is None:
         base_of_arm = default_propensity_model(rows) if propensity_base is None else propensity_base
-        arm = seeded(clone(checked_classifier(base_of_arm, "propensity_base")), seed)
-        return Nuisance(outcome, arm, None)
+        check_classifier(base_of_arm, "propensity_base")
+        return Nuisance(outcome, seeded(clone(base_of_arm), seed), None)
     K1 = len(log.arms)
     seen = [*range(d), *(range(d + K1, d + 2 * K1 - 1) if with_arm else ())]
     blind = make_pipeline(ColumnTransformer([("features", "passthrough", seen)]), outcome)

@@ -45,9 +45,9 @@ class Schedule:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
             check_whole(getattr(self, name), name)
-        check_number(self.lr, "lr", "above 0", ", such as 0.01")
+        check_number(self.lr, "lr", ", such as 0.01", positive=True)
         if self.weight_decay is not None:
-            check_number(self.weight_decay, "weight_decay", more=", or None")
+            check_number(self.weight_decay, "weight_decay", ", or None")
         if self.progress is not None and not callable(self.progress):
             raise InputError(
                 f"progress is {self.progress!r}; a function of (epoch, epochs, mean loss) is expected, or None"

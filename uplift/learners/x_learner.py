@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone, is_classifier
 
+from uplift.causal.crossfit import check_classifier
 from uplift.fitting import seeded
 from uplift.learners.base import factual_score
-from uplift.learners.bases import Array, checked_classifier, checked_regressor, expected, fit_base, takes_missing
+from uplift.learners.bases import Array, checked_regressor, expected, fit_base, takes_missing
 from uplift.learners.costs import ArmCosts
 from uplift.learners.features import read_features
 from uplift.learners.log import Log, checked_log
@@ -146,5 +147,6 @@ def _fit_propensity(base: Any, log: Log, seed: int) -> Any:
     """A fitted clone of the classifier of the arm; None for None."""
     if base is None:
         return None
+    check_classifier(base, "propensity_base")
     codes: NDArray[np.int64] = log.treatment
-    return seeded(clone(checked_classifier(base, "propensity_base")), seed).fit(log.X, codes)
+    return seeded(clone(base), seed).fit(log.X, codes)

@@ -113,4 +113,4 @@ def gate(
 def check_gate(epsilon: float, level: float) -> None:
     """Raise InputError for a harm that is no number of at least 0, and a level that is not between 0 and 1."""
     check_fraction(level, "level", 0.95)
-    check_number(epsilon, "epsilon", more=", in units of the metric")
+    check_number(epsilon, "epsilon", ", in units of the metric")

@@ -200,7 +200,7 @@ class GroupedTrainer:
                 )
             if isinstance(given, str):
                 named_rule(given)
-        check_number(self.lr, "lr", "above 0")
+        check_number(self.lr, "lr", positive=True)
         check_number(self.weight_decay, "weight_decay")
         for name, known in (("weights", WEIGHTS), ("schedule", SCHEDULES)):
             if not isinstance(getattr(self, name), str) or getattr(self, name) not in known:

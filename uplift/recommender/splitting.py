@@ -181,6 +181,6 @@ def _bound(bound: Any, name: str, order: NDArray[Any]) -> Any:
 def _check_log(log: object) -> None:
     if not isinstance(log, Interactions):
         raise InputError(
-            f"log is a {type(log).__name__}; Interactions are expected: Interactions.from_frame(frame, user_id=..., "
-            "item_id=..., order=...)"
+            f"log is a {type(log).__name__}; Interactions are expected: Interactions.from_frame(frame, user=..., "
+            "item=..., order=...)"
         )

@@ -10,14 +10,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from allocation.jobs.numbers import decimals, distinct_places, number
-from allocation.jobs.tables.schema import COST, ELIGIBLE, RESOURCE, VALUE
+from allocation.jobs.tables.schema import PREFIXES
 from uplift.causal.activeness import head
 from uplift.errors import InputError
 
 ACTIVENESS = "activeness"
 MOST_DISTINCT = 8  # values of a feature that are groups as they are; of more a quarter of the users makes one
 CUTS = (0.25, 0.5, 0.75)
-PREFIXES = (VALUE, COST, ELIGIBLE, RESOURCE)  # how columns of responses begin that are no attributes
 MOST_FEATURES = 24  # of more the first ones
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from allocation.jobs.analyst.attributes import PREFIXES
 from allocation.jobs.analyst.compared import Compared, read_compared
 from allocation.jobs.analyst.evidence import Checks
 from allocation.jobs.analyst.evidence_file import read_checks
@@ -22,7 +21,7 @@ from allocation.jobs.summary import Summary, read_run
 from allocation.jobs.tables.files import ENDINGS, find_files
 from allocation.jobs.tables.footers import read_footer
 from allocation.jobs.tables.open import open_responses
-from allocation.jobs.tables.schema import RESOURCE, USER_ID
+from allocation.jobs.tables.schema import PREFIXES, RESOURCE, USER_ID
 from uplift.errors import InputError
 from uplift.files import expanded
 

@@ -43,6 +43,9 @@ def given_plan(
     if budget is not None:
         try:
             plan = replace(plan, budget=check_budget(budget))
-        except ValueError as error:
-            raise InputError(f"--budget is {budget}; {str(error).replace('leave the key', 'leave it')}") from None
+        except ValueError:
+            raise InputError(
+                f"--budget is {budget}; a finite number of at least 0 is expected; leave it out where there is no "
+                "bound"
+            ) from None
     return plan

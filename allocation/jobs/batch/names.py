@@ -9,10 +9,8 @@ from allocation.jobs.plan import Plan, PlanLimit
 from allocation.jobs.plan_values import shown
 from allocation.jobs.tables.files import find_files
 from allocation.jobs.tables.footers import read_footer
-from allocation.jobs.tables.schema import COST, ELIGIBLE, RESOURCE, USER_ID, VALUE
+from allocation.jobs.tables.schema import PREFIXES, RESOURCE, USER_ID, VALUE
 from uplift.errors import InputError, nearest
-
-OTHERS = (VALUE, COST, ELIGIBLE, RESOURCE)
 
 
 def check_names(plan: Plan) -> None:
@@ -58,7 +56,7 @@ def _check(limit: PlanLimit, names: Sequence[str], arms: Sequence[str], table: s
             f"limit {limit.name!r} measures {shown(limit.measure)}, which is neither {', '.join(OWN_MEASURES)} nor a "
             f"resource of {table} (columns resource.<name>.<arm>).{nearest(limit.measure, known)}"
         )
-    attributes = [name for name in names if name != USER_ID and not name.startswith(OTHERS)]
+    attributes = [name for name in names if name != USER_ID and not name.startswith(PREFIXES)]
     for column in limit.where:
         if column not in names:
             raise InputError(

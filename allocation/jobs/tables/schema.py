@@ -14,6 +14,7 @@ from uplift.errors import InputError, check_unique, nearest
 
 USER_ID, FEATURES = "user_id", "features"
 VALUE, COST, ELIGIBLE, RESOURCE = "value.", "cost.", "eligible.", "resource."
+PREFIXES = (VALUE, COST, ELIGIBLE, RESOURCE)  # how columns of responses begin that are no attributes
 NO_RESOURCES = {"value": VALUE, "cost": COST}
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from allocation.jobs.tables.blocks import Block
-from allocation.jobs.tables.schema import COST, ELIGIBLE, RESOURCE, USER_ID, VALUE
+from allocation.jobs.tables.schema import COST, ELIGIBLE, PREFIXES, RESOURCE, USER_ID, VALUE
 from uplift.errors import InputError
 
 PARTS = 100_000  # files at most, so that names sort as the parts do
@@ -35,7 +35,7 @@ def table_of(block: Block, arms: Sequence[str]) -> pa.Table:
     for prefix, table in prefixed.items():
         columns |= {prefix + arm: pa.array(table[:, j]) for j, arm in enumerate(arms)}
     for name, column in block.attributes.items():
-        if name in columns or name.startswith((VALUE, COST, ELIGIBLE, RESOURCE)):
+        if name in columns or name.startswith(PREFIXES):
             raise InputError(
                 f"the attribute {name} has the name of a column of response tables; rename it, or leave it out"
             )

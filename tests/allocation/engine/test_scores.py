@@ -112,7 +112,10 @@ def test_weight_zero_proves_that_limits_clash():
     """60 and 50 of 100 users: at prices -1 for both floors, and without value, the dual is 100 - 110."""
     limits = [Limit("a", min=60, arms=[1]), Limit("b", min=50, arms=[2])]
     scores = scores_of(Problem(np.random.default_rng(0).random((100, 3)), np.zeros((100, 3)), limits=limits))
-    assert -10.0 <= scores.bound(np.array([-1.0, -1.0]), weight=0.0) < -10.0 + 1e-9
+    floors = np.array([-1.0, -1.0])
+    assert scores.survey(floors, 0.0).total + scores.support(floors).sum() == -10.0
+    assert scores.survey(np.zeros(2), 0.0).total + scores.support(np.zeros(2)).sum() == 0.0
+    assert -10.0 <= scores.bound(floors, weight=0.0) < -10.0 + 1e-9
     assert 0.0 <= scores.bound(np.zeros(2), weight=0.0) < 1e-9
 
 

@@ -174,5 +174,7 @@ def test_bounds_that_cannot_split_are_refused(log, first, second, match):
 
 @pytest.mark.parametrize("split", [leave_last_out, lambda log: split_by_time(log, 1, 2)])
 def test_a_table_is_no_log(split):
-    with pytest.raises(InputError, match=r"log is a DataFrame; Interactions are expected: Interactions\.from_frame"):
+    with pytest.raises(InputError, match=r"log is a DataFrame; .*frame\(frame, user=\.\.\., item=\.\.\., order="):
         split(pd.DataFrame({"user": [1], "item": [1]}))
+    named = pd.DataFrame({"who": [1], "what": [1], "when": [1]})
+    assert len(Interactions.from_frame(named, user="who", item="what", order="when")) == 1  # the mend is one
