@@ -86,6 +86,16 @@ def test_without_a_budget_only_the_limits_bind_and_there_is_no_price(plan: Path)
     assert not [line for line in out.splitlines() if line.startswith("price")]
 
 
+def test_without_a_budget_and_limits_everybody_gets_the_best_arm(plan: Path):
+    plan.write_text(PLAN.replace("budget = 300.5\n", ""))
+    code, out, err = earmark("decide", plan, "--out", "out")
+    assert code == 0, err
+    assert "There is neither a budget nor a limit: everybody gets the best arm." in " ".join(out.split())
+    made, table = decisions(Path("out")), pd.read_parquet(plan.parent / "responses")
+    best = table.filter(regex=r"^value\.").max(axis=1)
+    np.testing.assert_allclose(made["expected_value"], best)
+
+
 def test_json_is_the_manifest_and_nothing_else(plan: Path):
     code, out, _ = earmark("decide", plan, "--out", "out", "--json")
     assert code == 0
